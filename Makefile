@@ -12,6 +12,7 @@ ifeq ($(origin CC),default)
 CC = gcc
 endif
 V ?= 0
+MAKEFLAGS += --no-builtin-rules
 Q = $(if $(filter 1,$(V)),,@)
 
 VERSION  := 0.1.0
@@ -38,7 +39,8 @@ FAULT_TESTS = $(patsubst tests/fault/%.c,$(BUILD)/tests/fault/%,$(wildcard tests
 FUZZERS     = $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOL_DIRS   = $(filter-out lib,$(notdir $(patsubst %/,%,$(wildcard tests/e2e/*/))))
 TOOL_LIB    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/e2e/lib/*.c))
-TOOLS       = $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c))) \
+TOOL_FILES  = $(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c)
+TOOLS       = $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(TOOL_FILES))) \
 	      $(addprefix $(BUILD)/tests/,$(TOOL_DIRS)) \
 	      $(if $(wildcard tests/fault/hearth_fault_main.c),$(BUILD)/tests/hearth-fault)
 PROGRAMS    = $(BUILD)/hearth $(BUILD)/hearth-run
@@ -78,7 +80,8 @@ ISA_FLAGS = $(if $(findstring _avx2.,$<),-mavx2 -mfma -mf16c)\
  $(if $(findstring _ref.,$<),-ffp-contract=off)
 HALF_FLAGS = $(if $(filter fs/% tests/fault/% tests/unit/test_fs%,$<),$(FUSE_CPPFLAGS))
 
-$(BUILD)/%.o: %.c Makefile
+ALL_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(foreach d,$(FOLDERS),$(wildcard $(d)/*.c)) $(wildcard tests/*/*.c tests/*/*/*.c))
+$(ALL_OBJ): $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  CC    $<")
 	$(Q)$(CC) $(CPPFLAGS) $(HALF_FLAGS) $(WARN) $(CFLAGS) $(ISA_FLAGS) $(SAN) -MMD -MP -c -o $@ $<
@@ -104,12 +107,12 @@ $(BUILD)/hearth-run: $(BUILD)/engine/run_main.o $(BUILD)/libengine.a
 $(BUILD)/tests/hearth-fault: $(BUILD)/tests/fault/hearth_fault_main.o $(BUILD)/libtests.a $(BUILD)/libfs.a
 	$(link) $(FS_LIBS) $(LDLIBS)
 
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBS)
+$(UNIT_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBS)
 	$(link) $(FS_LIBS) -lcmocka $(LDLIBS)
-$(BUILD)/tests/fault/%: $(BUILD)/tests/fault/%.o $(LIBS)
+$(FAULT_TESTS): $(BUILD)/tests/fault/%: $(BUILD)/tests/fault/%.o $(LIBS)
 	$(link) $(FS_LIBS) -lcmocka $(LDLIBS)
-$(BUILD)/tests/fuzz/%: CPPFLAGS += -DFUZZ_MAIN
-$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBS)
+$(FUZZERS): CPPFLAGS += -DFUZZ_MAIN
+$(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBS)
 	$(link) $(LDLIBS)
 # a tool is one file, or a folder of its own below tests/e2e
 define tool_dir
@@ -117,12 +120,11 @@ $(BUILD)/tests/$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/e2e/$(1)/*.c))
 	$$(link) $$(LDLIBS)
 endef
 $(foreach d,$(TOOL_DIRS),$(eval $(call tool_dir,$(d))))
-$(BUILD)/tests/%: $(BUILD)/tests/e2e/%.o $(TOOL_LIB)
-	$(link) $(LDLIBS)
-$(BUILD)/tests/%: $(BUILD)/tests/crash/%.o $(TOOL_LIB)
-	$(link) $(LDLIBS)
-$(BUILD)/tests/%: $(BUILD)/tests/bench/%.o
-	$(link) $(LDLIBS)
+define tool_file
+$(BUILD)/tests/$(basename $(notdir $(1))): $(patsubst %.c,$(BUILD)/%.o,$(1)) $(TOOL_LIB)
+	$$(link) $$(LDLIBS)
+endef
+$(foreach f,$(TOOL_FILES),$(eval $(call tool_file,$(f))))
 
 tests: $(PROGRAMS) $(UNIT_TESTS) $(FAULT_TESTS) $(FUZZERS) $(TOOLS)
 
