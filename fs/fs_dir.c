@@ -49,7 +49,7 @@ void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	if (h.fd >= 0)
-		fs_inode_handle_add(fs->inodes, ino, h.fd);
+		fs_inode_handle_add(fs->inodes, ino, h.fd, false);
 	if (fuse_reply_open(req, fi) != 0)
 		fs_dir_close(fs, fi->fh);       /* interrupted: no release will come */
 }

@@ -67,7 +67,6 @@ static int fs_file_serve(fuse_req_t req, uint64_t nodeid, int fd, const struct s
 		fs_file_end(req, nodeid);
 		return rc;
 	}
-	fs_inode_handle_add(fs->inodes, nodeid, fd);
 	if (mode == FS_MODE_NATIVE) {
 		fi->backing_id = backing_id;
 		if (h.writable)
@@ -81,6 +80,7 @@ static int fs_file_serve(fuse_req_t req, uint64_t nodeid, int fd, const struct s
 		fi->keep_cache = fs_inode_keep_cache(fs->inodes, nodeid, &id, &now);
 		fs_count(fs, FS_OPENS_CACHED, 1);
 	}
+	fs_inode_handle_add(fs->inodes, nodeid, fd, h.writable);
 	fi->noflush = !h.writable;
 	return 0;
 }

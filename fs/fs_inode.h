@@ -93,12 +93,15 @@ bool fs_inode_native_written(struct fs_inodes *t, uint64_t nodeid);
 /* A handle is open on the node as fd until the same call with -1 in its place; fs_inode_open may go
  * through it.  borrow pins a descriptor of the node's (a duplicate, the caller closes it) or says
  * -ENOENT. */
-void fs_inode_handle_add(struct fs_inodes *t, uint64_t nodeid, int fd);
+void fs_inode_handle_add(struct fs_inodes *t, uint64_t nodeid, int fd, bool writable);
 void fs_inode_handle_del(struct fs_inodes *t, uint64_t nodeid, int fd);
 int fs_inode_borrow(struct fs_inodes *t, uint64_t nodeid) __attribute__((warn_unused_result));
 
 /* The identity under which FUSE's page cache holds pages of the node: kept across opens while it is
- * equal and settled.  Returns whether the pages may be kept for an open now, and records id. */
+ * equal and settled.  Returns whether the pages may be kept for an open now, and records id.  Called
+ * before the open's handle is added.  While somebody has the node open for writing they are kept in
+ * any case: the kernel keeps them true to writes through the mount, and would, if it dropped them
+ * between a write to the cache and its way to home, read the old bytes back. */
 bool fs_inode_keep_cache(struct fs_inodes *t, uint64_t nodeid, const struct home_ident *id,
 			 const struct timespec *now);
 

@@ -19,6 +19,7 @@ struct fs_name {
 struct fs_open_fd {
 	struct fs_open_fd *next;
 	int fd;
+	bool writable;
 };
 
 struct fs_node {

@@ -111,7 +111,7 @@ bool fs_inode_native_written(struct fs_inodes *t, uint64_t nodeid)
 	return written;
 }
 
-void fs_inode_handle_add(struct fs_inodes *t, uint64_t nodeid, int fd)
+void fs_inode_handle_add(struct fs_inodes *t, uint64_t nodeid, int fd, bool writable)
 {
 	struct fs_open_fd *f = malloc(sizeof(*f));
 	struct fs_node *n;
@@ -122,6 +122,7 @@ void fs_inode_handle_add(struct fs_inodes *t, uint64_t nodeid, int fd)
 	n = fs_node_at(t, nodeid);
 	if (n != NULL) {
 		f->fd = fd;
+		f->writable = writable;
 		f->next = n->fds;
 		n->fds = f;
 		f = NULL;
@@ -176,6 +177,8 @@ bool fs_inode_keep_cache(struct fs_inodes *t, uint64_t nodeid, const struct home
 		bool settled = home_ident_settled(id, now);
 
 		keep = n->has_cached_ident && settled && home_ident_equal(&n->cached_ident, id);
+		for (const struct fs_open_fd *f = n->fds; f != NULL && !keep; f = f->next)
+			keep = f->writable;
 		n->has_cached_ident = settled;
 		n->cached_ident = *id;
 	}
