@@ -1,0 +1,28 @@
+/* run_output.h - tokens to standard output as they come, whole characters at a time. */
+#ifndef ENGINE_RUN_OUTPUT_H
+#define ENGINE_RUN_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tokenizer;
+
+struct run_output {
+	const struct tokenizer *t;      /* borrowed */
+	bool special;                   /* print special tokens */
+	char *buf;                      /* bytes not printed yet: the start of a character */
+	size_t len, cap;
+};
+
+void run_output_init(struct run_output *out, const struct tokenizer *t, bool special);
+void run_output_free(struct run_output *out);
+
+/* Print n ids as a text that begins with them. */
+int run_output_text(struct run_output *out, const uint32_t *ids, size_t n) __attribute__((warn_unused_result));
+/* Print one more token. */
+int run_output_token(struct run_output *out, uint32_t id) __attribute__((warn_unused_result));
+/* Print what is left, even if it is no whole character, and a newline. */
+int run_output_end(struct run_output *out) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,50 @@
+/* weights.h - the files of one model, mapped, and the tensors inside them.
+ *
+ * Every part of a split model is opened, mapped read-only and shared, and parsed.  A tensor is handed
+ * out as type, shape and a pointer into the mapping: nothing is copied and nothing is read before it
+ * is used.  Tensor data is aligned to general.alignment, so to 8 bytes at least.
+ *
+ * Invariants:
+ *  W1  a tensor's [data, data + nbytes) lies inside a file as long as it was when it was opened.
+ *  W2  row_bytes * (product of ne[1..3]) == nbytes.
+ * Threads: constant after weights_open.
+ */
+#ifndef ENGINE_WEIGHTS_H
+#define ENGINE_WEIGHTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/gguf.h"
+
+struct weights;
+
+struct weights_tensor {
+	const void *data;               /* NULL: the model has no such tensor */
+	uint32_t type;                  /* enum kern_type_id, known */
+	uint32_t ndims;
+	uint64_t ne[GGUF_MAX_DIMS];     /* fastest first, 1 past ndims */
+	uint64_t nbytes;
+	size_t row_bytes;               /* ne[0] weights */
+};
+
+/* Opens path, and with it the other parts when it is one of several (any part may be named).
+ * 0 and an owned handle in *out; negative errno of the system, -EINVAL for a file that is no good GGUF
+ * or no regular file, -ENOMEM.  err then holds one line that begins with the file at fault. */
+int weights_open(struct weights **out, const char *path, char *err, size_t errlen)
+	__attribute__((warn_unused_result));
+void weights_close(struct weights *w);          /* takes w; NULL is a no-op */
+
+/* The metadata: that of the first part.  Borrowed until weights_close. */
+const struct gguf *weights_meta(const struct weights *w);
+/* 0 and the tensor, or -ENOENT. */
+int weights_find(const struct weights *w, const char *name, struct weights_tensor *out)
+	__attribute__((warn_unused_result));
+
+uint64_t weights_n_tensors(const struct weights *w);
+/* The name of tensor i < weights_n_tensors, in the order of parts and files. */
+struct gguf_str weights_name(const struct weights *w, uint64_t i);
+/* Bytes of tensor data in all parts. */
+uint64_t weights_bytes(const struct weights *w);
+
+#endif
