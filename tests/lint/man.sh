@@ -7,8 +7,10 @@ trap 'rm -rf "$tmp"' EXIT
 bad=0
 complain() { echo "$*"; bad=1; }
 
-# A man page as plain words; what stands in the option column of a --help text, one option a line.
-plain() { sed 's/\\f[BIRP]//g; s/\\-/-/g; s/\\&//g; s/\\[(]aq//g' "docs/man/$1"; }
+# A man page as plain words, in man(7) or mdoc(7) macros; what stands in the option column of a --help text, one option a line.
+plain() {
+	sed 's/\\f[BIRP]//g; s/\\-/-/g; s/\\&//g; s/\\[(]aq//g; /^\./s/Fl \([-[:alnum:]]\)/-\1/g' "docs/man/$1"
+}
 column() { sed -n 's/^ *\(-.*\)$/\1/p' | sed 's/   *[^-].*//' | tr ' ,=[|' '\n' | grep -E '^--?[A-Za-z]' | sort -u; }
 named() { grep -qE -e "(^|[^-[:alnum:]])$2([^-[:alnum:]]|\$)" "$tmp/$1"; }
 
