@@ -10,7 +10,7 @@ verify() {              # NAME OPTION...
 	local name=$1
 	shift
 	rm -f "$work/mnt"/fio.*
-	check "fio $name" fio --name="fio" --directory="$work/mnt" --size="$size" --numjobs=2 --verify=crc32c \
+	check "fio $name" fio --aux-path="$work" --name="fio" --directory="$work/mnt" --size="$size" --numjobs=2 --verify=crc32c \
 		--verify_fatal=1 --do_verify=1 --random_generator=tausworthe64 --group_reporting --minimal "$@"
 }
 
