@@ -6,19 +6,11 @@
 #include "fs/fs.h"
 #include "fs/fs_virtual.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What getdents64(2) fills in; glibc's struct dirent64 has the name at the same place. */
-struct fs_dirent {
-	uint64_t ino;
-	int64_t next_off;
-	uint16_t reclen;
-	uint8_t type;
-	char name[];
-};
 
 static void fs_dir_close(struct fs *fs, uint64_t fh)
 {
@@ -66,14 +58,14 @@ static bool fs_dir_add(fuse_req_t req, fuse_ino_t ino, const char *ents, ssize_t
 		       size_t *used)
 {
 	for (ssize_t at = 0; at < ents_bytes;) {
-		const struct fs_dirent *d = (const void *)(ents + at);
-		struct stat st = { .st_ino = d->ino, .st_mode = (mode_t)d->type << 12 };
+		const struct dirent64 *d = (const void *)(ents + at);
+		struct stat st = { .st_ino = d->d_ino, .st_mode = DTTOIF(d->d_type) };
 		size_t len;
 
-		at += d->reclen;
-		if (fs_dir_hidden(fs_from(req), ino, d->name))
+		at += d->d_reclen;
+		if (fs_dir_hidden(fs_from(req), ino, d->d_name))
 			continue;
-		len = fuse_add_direntry(req, buf + *used, size - *used, d->name, &st, d->next_off);
+		len = fuse_add_direntry(req, buf + *used, size - *used, d->d_name, &st, d->d_off);
 		if (len > size - *used)
 			return false;
 		*used += len;
@@ -85,7 +77,7 @@ void fs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struc
 {
 	struct fs *fs = fs_from(req);
 	struct fs_handle *h = fs_handle_get(fs->handles, fi->fh);
-	_Alignas(struct fs_dirent) char ents[16384];
+	_Alignas(struct dirent64) char ents[16384];
 	size_t used = 0;
 	ssize_t n;
 	off_t at;

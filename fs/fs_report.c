@@ -1,6 +1,5 @@
 #include "fs/fs_report.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -47,45 +46,43 @@ int fs_report_map(struct fs *fs, uint64_t nodeid, char **out)
 	return rc;
 }
 
-/* Add what the entry name of the directory dirfd holds; directories are walked. */
-static int fs_report_add(struct fs *fs, int dirfd, const char *name, int depth, struct tier_usage *sum)
+/* A walk below one directory. */
+struct fs_report_walk {
+	struct fs *fs;
+	int dirfd;                      /* whose entries are being added */
+	int depth;                      /* directories that may still be entered */
+	struct tier_usage sum;
+};
+
+/* Add what the entry holds; directories are walked. */
+static int fs_report_add(void *ctx, const char *name)
 {
+	struct fs_report_walk *w = ctx;
 	struct tier_usage u;
 	struct stat st;
-	struct dirent *e;
 	int fd, rc;
-	DIR *dir;
 
-	fd = home_openat_dir(fs->home, dirfd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0);
+	fd = home_openat_dir(w->fs->home, w->dirfd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0);
 	if (fd < 0)                     /* symbolic links, sockets, what vanished meanwhile: no bytes */
 		return 0;
-	rc = io_fstat(fs->io, fd, &st);
+	rc = io_fstat(w->fs->io, fd, &st);
 	if (rc == 0 && S_ISREG(st.st_mode)) {
-		rc = tier_usage_of(fs->tier, fd, &st, &u);
+		rc = tier_usage_of(w->fs->tier, fd, &st, &u);
 		for (int id = 0; rc == 0 && id < TIER_COUNT; id++)
-			sum->bytes[id] += u.bytes[id];
+			w->sum.bytes[id] += u.bytes[id];
+	} else if (rc == 0 && S_ISDIR(st.st_mode) && w->depth > 0) {
+		struct fs_report_walk below = { .fs = w->fs, .dirfd = fd, .depth = w->depth - 1, .sum = w->sum };
+
+		rc = home_list(w->fs->home, fd, fs_report_add, &below);
+		w->sum = below.sum;
 	}
-	if (rc != 0 || !S_ISDIR(st.st_mode) || depth == 0) {
-		io_close(fs->io, fd);
-		return rc;
-	}
-	dir = fdopendir(fd);            /* takes fd */
-	if (dir == NULL) {
-		io_close(fs->io, fd);
-		return -ENOMEM;
-	}
-	for (errno = 0; rc == 0 && (e = readdir(dir)) != NULL; errno = 0)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			rc = fs_report_add(fs, fd, e->d_name, depth - 1, sum);
-	if (rc == 0)
-		rc = -errno;
-	closedir(dir);
+	io_close(w->fs->io, fd);
 	return rc;
 }
 
 int fs_report_usage(struct fs *fs, uint64_t nodeid, struct tier_usage *out)
 {
-	struct tier_usage sum = { { 0 } };
+	struct fs_report_walk w = { .fs = fs, .depth = FS_REPORT_DEPTH };
 	struct stat st;
 	int fd, rc;
 
@@ -93,13 +90,14 @@ int fs_report_usage(struct fs *fs, uint64_t nodeid, struct tier_usage *out)
 	if (fd < 0)
 		return fd;
 	rc = io_fstat(fs->io, fd, &st);
+	w.dirfd = fd;
 	if (rc == 0 && S_ISDIR(st.st_mode))
-		rc = fs_report_add(fs, fd, ".", FS_REPORT_DEPTH, &sum);
+		rc = home_list(fs->home, fd, fs_report_add, &w);
 	else if (rc == 0)
-		rc = S_ISREG(st.st_mode) ? tier_usage_of(fs->tier, fd, &st, &sum) : -ENODATA;
+		rc = S_ISREG(st.st_mode) ? tier_usage_of(fs->tier, fd, &st, &w.sum) : -ENODATA;
 	io_close(fs->io, fd);
 	if (rc == 0)
-		*out = sum;
+		*out = w.sum;
 	return rc;
 }
 

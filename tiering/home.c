@@ -1,6 +1,7 @@
 #include "tiering/home.h"
 #include "tiering/io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -132,7 +133,27 @@ int home_openat(const struct home *h, const char *rel, int flags)
 
 int home_statvfs(const struct home *h, struct statvfs *sv)
 {
-	return fstatvfs(h->fd, sv) == -1 ? -errno : 0;
+	return io_fstatvfs(h->io, h->fd, sv);
+}
+
+int home_list(const struct home *h, int dirfd, int (*each)(void *ctx, const char *name), void *ctx)
+{
+	_Alignas(struct dirent64) char buf[8192];
+	ssize_t n;
+	int rc = 0;
+
+	while ((n = io_getdents(h->io, dirfd, buf, sizeof(buf))) > 0) {
+		for (ssize_t at = 0; at < n && rc == 0;) {
+			const struct dirent64 *d = (const void *)(buf + at);
+
+			at += d->d_reclen;
+			if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+				rc = each(ctx, d->d_name);
+		}
+		if (rc != 0)
+			return rc;
+	}
+	return (int)n;
 }
 
 static int home_sync_dir(const struct home *h, const char *rel)

@@ -42,6 +42,11 @@ int home_openat(const struct home *h, const char *rel, int flags) __attribute__(
 int home_openat_dir(const struct home *h, int dirfd, const char *name, int flags, mode_t mode)
 	__attribute__((warn_unused_result));
 
+/* Call each(ctx, name) for every entry but "." and ".." of the directory that is open as dirfd, until it
+ * says other than 0, which is then returned.  0, or negative errno. */
+int home_list(const struct home *h, int dirfd, int (*each)(void *ctx, const char *name), void *ctx)
+	__attribute__((warn_unused_result));
+
 int home_statvfs(const struct home *h, struct statvfs *sv) __attribute__((warn_unused_result));
 
 /* fsync the directory rel and each one above it up to home, so that every name on the way to an

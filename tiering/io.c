@@ -308,6 +308,16 @@ ssize_t io_getdents(const struct io *io, int fd, void *buf, size_t cap)
 	return n == -1 ? -errno : n;
 }
 
+int io_fstatvfs(const struct io *io, int fd, struct statvfs *sv)
+{
+	int rc;
+
+	rc = io_ask(io, IO_STATFS, fd, NULL, NULL);
+	if (rc < 0)
+		return rc;
+	return io_result(fstatvfs(fd, sv));
+}
+
 int io_fchmod(const struct io *io, int fd, mode_t mode)
 {
 	char path[32];

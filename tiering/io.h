@@ -14,6 +14,7 @@
 
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 
 enum io_op {
@@ -68,6 +69,7 @@ int io_symlinkat(const struct io *io, const char *target, int dir, const char *n
 int io_linkfd(const struct io *io, int fd, int dir, const char *name);     /* fd may be O_PATH */
 ssize_t io_readlinkfd(const struct io *io, int fd, char *buf, size_t cap); /* fd: O_PATH of a symlink */
 ssize_t io_getdents(const struct io *io, int fd, void *buf, size_t cap);
+int io_fstatvfs(const struct io *io, int fd, struct statvfs *sv);
 
 /* By descriptor, O_PATH ones too. */
 int io_fchmod(const struct io *io, int fd, mode_t mode);
