@@ -106,6 +106,8 @@ void fs_mount_raise_read_ahead(struct fs *fs);
 /* fs_attr.c: what stat(2) shows for a file of home, and how long the kernel may keep it, in seconds. */
 void fs_attr_fill(struct stat *out, const struct stat *home_st);
 double fs_attr_timeout(struct fs *fs, uint64_t nodeid);
+/* fs_attr.c: fs_inode_own_change with what fd, open on the node (O_PATH will do), says now. */
+void fs_attr_own_change(struct fs *fs, uint64_t nodeid, int fd, bool data);
 /* fs_attr.c: what the kernel leaves to us (FUSE_HANDLE_KILLPRIV_V2): take the set-user-id bit, and the
  * set-group-id bit of an executable, off a file that somebody other than root is about to change. */
 int fs_attr_drop_setid(struct fs *fs, int fd) __attribute__((warn_unused_result));

@@ -17,6 +17,17 @@ double fs_attr_timeout(struct fs *fs, uint64_t nodeid)
 	return fs_inode_native_written(fs->inodes, nodeid) ? 0 : FS_ATTR_TIMEOUT_S;
 }
 
+void fs_attr_own_change(struct fs *fs, uint64_t nodeid, int fd, bool data)
+{
+	struct home_ident id;
+	struct stat st;
+
+	if (io_fstat(fs->io, fd, &st) != 0)
+		return;                 /* then an open will drop the pages, which is slower but right */
+	id = home_ident(&st);
+	fs_inode_own_change(fs->inodes, nodeid, &id, data);
+}
+
 /* A descriptor for a metadata change or look: the request's handle if it has one (*owned false), else
  * one of the caller's (*owned true). */
 static int fs_attr_fd(struct fs *fs, fuse_ino_t ino, const struct fuse_file_info *fi, bool *owned)
@@ -55,6 +66,9 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fs_attr_fill(&st, &st);
 	fuse_reply_attr(req, &st, fs_attr_timeout(fs, ino));
 }
+
+#define FS_ATTR_TIMES \
+	(FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW)
 
 static struct timespec fs_attr_time(const struct timespec *given, int to_set, int set, int now)
 {
@@ -96,8 +110,7 @@ static int fs_attr_apply(struct fs *fs, int fd, const struct stat *attr, int to_
 		if (rc == 0 && caller != 0 && !(to_set & FUSE_SET_ATTR_MODE))
 			rc = fs_attr_drop_setid(fs, fd);
 	}
-	if (rc == 0 && (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME |
-				  FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW))) {
+	if (rc == 0 && (to_set & FS_ATTR_TIMES)) {
 		struct timespec ts[2] = {
 			fs_attr_time(&attr->st_atim, to_set, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW),
 			fs_attr_time(&attr->st_mtim, to_set, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW),
@@ -111,6 +124,7 @@ static int fs_attr_apply(struct fs *fs, int fd, const struct stat *attr, int to_
 void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_from(req);
+	struct home_ident id;
 	struct stat st;
 	bool owned;
 	int fd, rc;
@@ -129,6 +143,8 @@ void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set
 		fuse_reply_err(req, fs_err(fs, rc));
 		return;
 	}
+	id = home_ident(&st);
+	fs_inode_own_change(fs->inodes, ino, &id, (to_set & (FUSE_SET_ATTR_SIZE | FS_ATTR_TIMES)) != 0);
 	fs_attr_fill(&st, &st);
 	fuse_reply_attr(req, &st, fs_attr_timeout(fs, ino));
 }

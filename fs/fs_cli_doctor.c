@@ -133,8 +133,8 @@ static void fs_doctor_home_read_ahead(struct fs_doctor *d)
 	struct fs_mount m;
 	char path[128];
 
-	if (home == NULL || fs_mountinfo_of(home, &m) != 0)
-		return;
+	if (home == NULL || fs_mountinfo_of(home, &m) != 0 || strcmp(m.type, FS_MOUNT_TYPE) == 0)
+		return;                 /* mounted on home itself: what is below cannot be seen from here */
 	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", m.major, m.minor);
 	if (!fs_doctor_read_number(path, &kib))
 		return;

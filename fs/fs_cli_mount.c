@@ -137,7 +137,7 @@ int fs_cli_mount_helper(int argc, char **argv, const struct io *io)
 				a.list = argv[i + 1];
 			i++;
 		} else if (argv[i][0] == '-') {
-			if (strchr(argv[i], 'f') != NULL)       /* "fake": everything but the mount */
+			if (argv[i][1] != '-' && strchr(argv[i], 'f') != NULL)  /* "fake": all but the mount */
 				return FS_EXIT_OK;
 		} else if (a.source == NULL) {
 			a.source = argv[i];

@@ -51,7 +51,6 @@ void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 	struct fs *fs = fs_from(req);
 	ssize_t n;
 
-	(void)ino;
 	if (h == NULL)
 		return;
 	n = io_pwrite(fs->io, h->fd, buf, size, off);
@@ -59,6 +58,7 @@ void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 		fuse_reply_err(req, fs_err(fs, (int)n));
 		return;
 	}
+	fs_attr_own_change(fs, ino, h->fd, true);
 	fs_count(fs, FS_WRITES, 1);
 	fs_count(fs, FS_WRITE_BYTES, (uint64_t)n);
 	fuse_reply_write(req, (size_t)n);
@@ -127,9 +127,13 @@ void fs_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 	struct fs_handle *h = fs_data_handle(req, fi);
 	struct fs *fs = fs_from(req);
 
-	(void)ino;
-	if (h != NULL)
-		fuse_reply_err(req, fs_err(fs, io_fallocate(fs->io, h->fd, mode, off, len)));
+	int rc;
+
+	if (h == NULL)
+		return;
+	rc = io_fallocate(fs->io, h->fd, mode, off, len);
+	fs_attr_own_change(fs, ino, h->fd, true);
+	fuse_reply_err(req, fs_err(fs, rc));
 }
 
 void fs_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
@@ -156,7 +160,6 @@ void fs_op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in, stru
 	ssize_t n;
 
 	(void)ino_in;
-	(void)ino_out;
 	(void)flags;
 	if (in == NULL)
 		return;
@@ -164,6 +167,7 @@ void fs_op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in, stru
 	if (out == NULL)
 		return;
 	n = io_copy_range(fs->io, in->fd, off_in, out->fd, off_out, len);
+	fs_attr_own_change(fs, ino_out, out->fd, true);
 	if (n < 0)
 		fuse_reply_err(req, fs_err(fs, (int)n));
 	else

@@ -25,7 +25,7 @@ struct fs_handle {
 int fs_handles_new(struct fs_handles **out) __attribute__((warn_unused_result));
 void fs_handles_free(struct fs_handles *t);     /* closes what is still open */
 
-/* Takes h->fd and h->text.  0 and the fh, or -ENOMEM (nothing taken). */
+/* Takes h->fd and h->text.  0 and the fh; -ENOMEM, -ENFILE (nothing taken). */
 int fs_handle_add(struct fs_handles *t, const struct fs_handle *h, uint64_t *fh) __attribute__((warn_unused_result));
 /* The handle, or NULL for an fh that is not open. */
 struct fs_handle *fs_handle_get(struct fs_handles *t, uint64_t fh);

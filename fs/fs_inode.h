@@ -42,7 +42,8 @@ int fs_inodes_new(struct fs_inodes **out, const struct home *home, const struct 
 void fs_inodes_free(struct fs_inodes *t);
 
 /* The kernel is about to learn that name in parent is st_ino: find or make the node, count one
- * lookup, remember the name.  0 and the nodeid, -ENOMEM or -ENFILE; *out untouched on failure.
+ * lookup, remember the name.  0 and the nodeid; -ENOMEM, -ENFILE, -ESTALE (parent is not known any
+ * more); *out untouched on failure.
  * name may be NULL: a file without one (O_TMPFILE). */
 int fs_inode_learn(struct fs_inodes *t, uint64_t parent, const char *name, uint64_t st_ino, uint64_t *out)
 	__attribute__((warn_unused_result));
@@ -97,13 +98,19 @@ void fs_inode_handle_add(struct fs_inodes *t, uint64_t nodeid, int fd, bool writ
 void fs_inode_handle_del(struct fs_inodes *t, uint64_t nodeid, int fd);
 int fs_inode_borrow(struct fs_inodes *t, uint64_t nodeid) __attribute__((warn_unused_result));
 
-/* The identity under which FUSE's page cache holds pages of the node: kept across opens while it is
- * equal and settled.  Returns whether the pages may be kept for an open now, and records id.  Called
- * before the open's handle is added.  While somebody has the node open for writing they are kept in
- * any case: the kernel keeps them true to writes through the mount, and would, if it dropped them
- * between a write to the cache and its way to home, read the old bytes back. */
+/* ---- FUSE's page cache --------------------------------------------------------------------------
+ * Pages of a cached node are kept across opens as long as home's file is the one they were read from.
+ * Changes through the mount keep them true by themselves, so each is told with own_change; only a
+ * change behind the mount makes an open drop them.  They must not be dropped without need: the kernel
+ * shows a write in its pages before it has reached home, and pages dropped in between would be read
+ * back old.
+ *
+ * keep: for an open, before its handle is added.  id is what stat(2) of home says; may the pages stay?
+ * own_change: id is what it says after a change of ours; data: bytes or size changed, not only names,
+ * owner, mode or times. */
 bool fs_inode_keep_cache(struct fs_inodes *t, uint64_t nodeid, const struct home_ident *id,
 			 const struct timespec *now);
+void fs_inode_own_change(struct fs_inodes *t, uint64_t nodeid, const struct home_ident *id, bool data);
 
 /* Check N1-N3; 0, or -EINVAL and a line about the first violation. */
 int fs_inode_check(struct fs_inodes *t, char *err, size_t errlen) __attribute__((warn_unused_result));

@@ -30,11 +30,12 @@ struct fs_node {
 	uint32_t nchildren;             /* names that have this node as parent */
 	enum fs_mode mode;
 	int backing_id;                 /* of a native node, 0 otherwise */
-	bool has_cached_ident;
+	bool has_cached_ident;          /* false: the kernel has no pages yet */
+	bool ident_trusted;             /* nothing can have changed the file and left cached_ident equal */
 	bool native_written;            /* opened natively for writing since the kernel learned it */
 	bool retired;                   /* no longer what its st_ino leads to */
 	struct stat *last;              /* of a retired node, or NULL; owned */
-	struct home_ident cached_ident; /* what FUSE's page cache was filled under */
+	struct home_ident cached_ident; /* of home's file, whose bytes FUSE's page cache shows */
 	struct fs_name *names;
 	struct fs_open_fd *fds;
 	struct fs_node *next_in_bucket;

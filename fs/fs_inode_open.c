@@ -165,6 +165,20 @@ int fs_inode_borrow(struct fs_inodes *t, uint64_t nodeid)
 	return fd;
 }
 
+static bool fs_time_after(struct timespec a, struct timespec b)
+{
+	return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
+}
+
+static bool fs_node_has_writer(const struct fs_node *n)
+{
+	const struct fs_open_fd *f;
+
+	for (f = n->fds; f != NULL && !f->writable; f = f->next)
+		;
+	return f != NULL;
+}
+
 bool fs_inode_keep_cache(struct fs_inodes *t, uint64_t nodeid, const struct home_ident *id,
 			 const struct timespec *now)
 {
@@ -173,15 +187,33 @@ bool fs_inode_keep_cache(struct fs_inodes *t, uint64_t nodeid, const struct home
 
 	pthread_mutex_lock(&t->lock);
 	n = fs_node_at(t, nodeid);
-	if (n != NULL) {
-		bool settled = home_ident_settled(id, now);
-
-		keep = n->has_cached_ident && settled && home_ident_equal(&n->cached_ident, id);
-		for (const struct fs_open_fd *f = n->fds; f != NULL && !keep; f = f->next)
-			keep = f->writable;
-		n->has_cached_ident = settled;
-		n->cached_ident = *id;
+	if (n != NULL && n->has_cached_ident && fs_time_after(n->cached_ident.ctime, id->ctime)) {
+		keep = true;            /* id is older than a change of ours since */
+	} else if (n != NULL) {
+		keep = !n->has_cached_ident || fs_node_has_writer(n) ||
+		       (n->ident_trusted && home_ident_equal(&n->cached_ident, id));
+		if (!n->has_cached_ident || !home_ident_equal(&n->cached_ident, id) || !n->ident_trusted) {
+			n->cached_ident = *id;
+			n->ident_trusted = home_ident_settled(id, now);
+		}
+		n->has_cached_ident = true;
 	}
 	pthread_mutex_unlock(&t->lock);
 	return keep;
+}
+
+void fs_inode_own_change(struct fs_inodes *t, uint64_t nodeid, const struct home_ident *id, bool data)
+{
+	struct fs_node *n;
+
+	pthread_mutex_lock(&t->lock);
+	n = fs_node_at(t, nodeid);
+	/* several changes at once may be told in another order than they happened; and a change of names
+	 * must not cover up that somebody else changed the bytes */
+	if (n != NULL && n->has_cached_ident && !fs_time_after(n->cached_ident.ctime, id->ctime) &&
+	    (data || home_ident_same_data(&n->cached_ident, id))) {
+		n->cached_ident = *id;
+		n->ident_trusted = n->ident_trusted || data;
+	}
+	pthread_mutex_unlock(&t->lock);
 }

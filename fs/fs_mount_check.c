@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int fs_check_device(char *err, size_t errlen)
@@ -62,14 +63,21 @@ static bool fs_check_dead_path(const char *dir, char out[PATH_MAX])
 	return snprintf(out + n, PATH_MAX - (size_t)n, "%s%s", out[n - 1] == '/' ? "" : "/", base) < PATH_MAX - n;
 }
 
-/* A daemon that was killed leaves its mount behind: every look at it says ENOTCONN. */
+/* A daemon that was killed leaves its mount behind.  statvfs(3) always asks it, where stat(2) may be
+ * answered from what the kernel remembers for a second. */
+static bool fs_check_is_dead(const char *dir)
+{
+	struct statvfs sv;
+
+	return statvfs(dir, &sv) == -1 && errno == ENOTCONN;
+}
+
 static void fs_check_clear_dead(const char *dir)
 {
 	char path[PATH_MAX];
 	struct fs_mount m;
-	struct stat st;
 
-	if (stat(dir, &st) != -1 || errno != ENOTCONN || !fs_check_dead_path(dir, path))
+	if (!fs_check_is_dead(dir) || !fs_check_dead_path(dir, path))
 		return;
 	if (fs_mountinfo_at(path, &m) != 0 || strcmp(m.type, FS_MOUNT_TYPE) != 0)
 		return;
@@ -108,7 +116,8 @@ static int fs_check_home(const char *home, char *err, size_t errlen)
 	if (c.shown[0] == '\0' && fs_mountinfo_of(home, &m) == 0 && strcmp(m.type, FS_MOUNT_TYPE) == 0)
 		snprintf(c.shown, sizeof(c.shown), "%s", m.dir);
 	if (c.shown[0] != '\0') {
-		snprintf(err, errlen, "home '%s' is already mounted by another hearth (on '%s')", home, c.shown);
+		snprintf(err, errlen, "home '%s' is already mounted by another hearth (on '%s'%s)", home, c.shown,
+			 fs_check_is_dead(c.shown) ? ", whose daemon is dead: unmount that first" : "");
 		return -EBUSY;
 	}
 	if (c.nested[0] != '\0') {

@@ -186,6 +186,7 @@ static uint64_t fs_name_last_of(struct fs *fs, int dirfd, const char *name, stru
 {
 	int fd, rc;
 
+	last->st_ino = 0;
 	fd = home_openat_dir(fs->home, dirfd, name, O_PATH | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return 0;
@@ -195,6 +196,35 @@ static uint64_t fs_name_last_of(struct fs *fs, int dirfd, const char *name, stru
 		return 0;
 	last->st_nlink = 0;
 	return fs_inode_by_st_ino(fs->inodes, last->st_ino);
+}
+
+/* It has other names still, and its ctime has changed. */
+static void fs_name_lost_one(struct fs *fs, uint64_t st_ino)
+{
+	uint64_t nodeid = fs_inode_by_st_ino(fs->inodes, st_ino);
+	int fd = nodeid != 0 ? fs_inode_open(fs->inodes, nodeid, O_PATH | O_NOFOLLOW) : -ENOENT;
+
+	if (fd < 0)
+		return;
+	fs_attr_own_change(fs, nodeid, fd, false);
+	io_close(fs->io, fd);
+}
+
+/* Names are part of what changes a file's ctime: say that it was us. */
+static void fs_name_own_change(struct fs *fs, int dirfd, const char *name)
+{
+	struct home_ident id;
+	struct stat st;
+	int fd;
+
+	fd = home_openat_dir(fs->home, dirfd, name, O_PATH | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return;
+	if (io_fstat(fs->io, fd, &st) == 0) {
+		id = home_ident(&st);
+		fs_inode_own_change(fs->inodes, fs_inode_by_st_ino(fs->inodes, st.st_ino), &id, false);
+	}
+	io_close(fs->io, fd);
 }
 
 static void fs_name_remove(fuse_req_t req, fuse_ino_t parent, const char *name, int flags)
@@ -220,6 +250,8 @@ static void fs_name_remove(fuse_req_t req, fuse_ino_t parent, const char *name, 
 		if (gone != 0)
 			fs_inode_retire(fs->inodes, gone, &last);
 		fs_inode_unname(fs->inodes, parent, name);
+		if (gone == 0 && last.st_ino != 0)
+			fs_name_lost_one(fs, last.st_ino);
 	}
 	fuse_reply_err(req, fs_err(fs, rc));
 }
@@ -292,6 +324,9 @@ static int fs_name_rename(struct fs *fs, fuse_ino_t parent, int dirfd, const cha
 	if (gone != 0)
 		fs_inode_retire(fs->inodes, gone, &last);
 	fs_inode_rename(fs->inodes, parent, name, newparent, newname, (flags & RENAME_EXCHANGE) != 0);
+	fs_name_own_change(fs, newdirfd, newname);
+	if (flags & RENAME_EXCHANGE)
+		fs_name_own_change(fs, dirfd, name);
 	rc = fs_name_sync_dirs(fs, parent, newparent);
 out:
 	if (rc != 0 && rc != -ENOENT) {
@@ -344,6 +379,8 @@ void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char
 		rc = dirfd;
 	else
 		rc = io_linkfd(fs->io, fd, dirfd, newname);
+	if (rc == 0)
+		fs_attr_own_change(fs, ino, fd, false);
 	if (rc == 0)
 		rc = fs_name_entry(fs, newparent, dirfd, newname, &e);
 	if (fd >= 0)

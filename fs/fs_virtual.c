@@ -126,8 +126,17 @@ void fs_virtual_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void fs_virtual_read(fuse_req_t req, const struct fs_handle *h, size_t size, off_t off)
 {
 	size_t at = (size_t)off < h->text_len ? (size_t)off : h->text_len;
+	size_t len = h->text_len - at < size ? h->text_len - at : size;
+	char *copy = malloc(len + 1);
 
-	fuse_reply_buf(req, h->text + at, h->text_len - at < size ? h->text_len - at : size);
+	/* once the client has its answer it may close, and the handle's text may go, while we still reply */
+	if (copy == NULL) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	memcpy(copy, h->text + at, len);
+	fuse_reply_buf(req, copy, len);
+	free(copy);
 }
 
 void fs_virtual_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off)

@@ -200,10 +200,14 @@ static bool home_time_equal(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+bool home_ident_same_data(const struct home_ident *a, const struct home_ident *b)
+{
+	return a->ino == b->ino && a->size == b->size && home_time_equal(a->mtime, b->mtime);
+}
+
 bool home_ident_equal(const struct home_ident *a, const struct home_ident *b)
 {
-	return a->ino == b->ino && a->size == b->size && home_time_equal(a->mtime, b->mtime) &&
-	       home_time_equal(a->ctime, b->ctime);
+	return home_ident_same_data(a, b) && home_time_equal(a->ctime, b->ctime);
 }
 
 bool home_ident_settled(const struct home_ident *id, const struct timespec *now)

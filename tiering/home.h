@@ -55,6 +55,8 @@ int home_sync_dirs(const struct home *h, const char *rel) __attribute__((warn_un
 
 struct home_ident home_ident(const struct stat *st);
 bool home_ident_equal(const struct home_ident *a, const struct home_ident *b);
+/* Equal but for the ctime: names, owner or mode may have changed in between. */
+bool home_ident_same_data(const struct home_ident *a, const struct home_ident *b);
 /* True when the file was last changed over two seconds before now (both of the real-time clock), so
  * that a later change cannot carry the same time stamps. */
 bool home_ident_settled(const struct home_ident *id, const struct timespec *now);

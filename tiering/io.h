@@ -49,7 +49,8 @@ int io_reopen(const struct io *io, int fd, int flags);
 int io_close(const struct io *io, int fd);
 int io_fstat(const struct io *io, int fd, struct stat *st);         /* O_PATH descriptors too */
 
-/* Whole reads: shorter than len only at the end of the file.  Whole writes: len or negative errno. */
+/* Whole reads: shorter than len only at the end of the file.  Writes: len; less when the medium gave out
+ * after some bytes, as write(2) says it; or negative errno. */
 ssize_t io_pread(const struct io *io, int fd, void *buf, size_t len, off_t off);
 ssize_t io_pwrite(const struct io *io, int fd, const void *buf, size_t len, off_t off);
 

@@ -18,7 +18,7 @@ fuse_sha256=bcd19582c5e30f7fe45dd86a5540e998590aa01903afc7ebcbeea6c8ac5421ee
 
 build_packages=(gcc make pkg-config libc6-dev libjansson-dev attr fuse3)
 fuse_packages=(meson ninja-build gcc pkg-config xz-utils)
-test_packages=(libcmocka-dev clang libclang-rt-dev e2fsprogs util-linux fio stress-ng mandoc cppcheck)
+test_packages=(libcmocka-dev clang libclang-rt-dev e2fsprogs util-linux fio stress-ng mandoc jq xz-utils)
 
 say() { printf 'hearth set-up: %s\n' "$*"; }
 die() { printf 'hearth set-up: %s\n' "$*" >&2; exit 1; }

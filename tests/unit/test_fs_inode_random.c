@@ -277,7 +277,7 @@ static void op_retire(struct model *m, struct fs_inodes *t)
 static void op_open(struct model *m, struct fs_inodes *t)
 {
 	int i = pick(m), backing = -1;
-	struct model_node *n = &m->nodes[i];
+	struct model_node *n = &m->nodes[i > 0 ? i : 0];
 	enum fs_mode mode;
 
 	if (i <= 0)
@@ -297,7 +297,7 @@ static void op_open(struct model *m, struct fs_inodes *t)
 static void op_end(struct model *m, struct fs_inodes *t)
 {
 	int i = pick(m);
-	struct model_node *n = &m->nodes[i];
+	struct model_node *n = &m->nodes[i > 0 ? i : 0];
 
 	if (i <= 0 || n->nopen == 0)
 		return;
