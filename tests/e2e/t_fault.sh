@@ -52,6 +52,11 @@ loop() {
 			told=$((told + 1))
 			if ! grep -q "^errno $number " "$out"; then failed "$name at call $n is told as another"; cat "$out"; return 1; fi
 		fi
+		# what makes names or bytes durable, or changes them, never fails in silence
+		if [[ $(fired) != "$before" ]] && tail -n 1 <(grep '^fault: ' "$work/hearth.log") | grep -Eq '^fault: (fsync|pwrite|rename|mknod) ' &&
+		   ! grep -q '^errno' "$out"; then
+			failed "$name at call $n: nobody was told"; cat "$out"; grep '^fault: ' "$work/hearth.log" | tail -n 1; return 1
+		fi
 		if ! "$tools/pull_like" --check "$work/mnt/first" 0 $bytes || ! "$tools/pull_like" "$work/mnt" $((tag + 500000)) 5000 >"$out"; then
 			failed "$name at call $n: the next request fails"; cat "$out"; return 1
 		fi
