@@ -40,8 +40,9 @@ FUZZERS     = $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/f
 TOOL_DIRS   = $(filter-out lib,$(notdir $(patsubst %/,%,$(wildcard tests/e2e/*/))))
 TOOL_LIB    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/e2e/lib/*.c))
 TOOL_FILES  = $(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c)
+BENCH_DIRS  = $(notdir $(patsubst %/,%,$(wildcard tests/bench/*/)))
 TOOLS       = $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(TOOL_FILES))) \
-	      $(addprefix $(BUILD)/tests/,$(TOOL_DIRS)) \
+	      $(addprefix $(BUILD)/tests/,$(TOOL_DIRS) $(addsuffix _bench,$(BENCH_DIRS))) \
 	      $(if $(wildcard tests/fault/hearth_fault_main.c),$(BUILD)/tests/hearth-fault)
 PROGRAMS    = $(BUILD)/hearth $(BUILD)/hearth-run
 LIB_OBJ     = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_main.c $(wildcard tests/*/test_*.c tests/*/fuzz_*.c),\
@@ -114,7 +115,7 @@ $(FAULT_TESTS): $(BUILD)/tests/fault/%: $(BUILD)/tests/fault/%.o $(LIBS)
 $(FUZZERS): CPPFLAGS += -DFUZZ_MAIN
 $(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBS)
 	$(link) $(LDLIBS)
-# a tool is one file, or a folder of its own below tests/e2e
+# a tool is one file, or a folder of its own below tests/e2e; a bench may be a folder that links the product
 define tool_dir
 $(BUILD)/tests/$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/e2e/$(1)/*.c)) $(TOOL_LIB)
 	$$(link) $$(LDLIBS)
@@ -125,6 +126,12 @@ $(BUILD)/tests/$(basename $(notdir $(1))): $(patsubst %.c,$(BUILD)/%.o,$(1)) $(T
 	$$(link) $$(LDLIBS)
 endef
 $(foreach f,$(TOOL_FILES),$(eval $(call tool_file,$(f))))
+
+define bench_dir
+$(BUILD)/tests/$(1)_bench: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/$(1)/*.c)) $(BUILD)/libfs.a
+	$$(link) $$(LDLIBS)
+endef
+$(foreach d,$(BENCH_DIRS),$(eval $(call bench_dir,$(d))))
 
 tests: $(PROGRAMS) $(UNIT_TESTS) $(FAULT_TESTS) $(FUZZERS) $(TOOLS)
 
