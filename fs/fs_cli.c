@@ -17,7 +17,7 @@ static void fs_cli_help(FILE *f)
 	fprintf(f, "usage: hearth COMMAND [OPTION...] [ARGUMENT...]\n\n"
 		   "Model files in RAM, on NVMe and on HDD behind one mount.\n\n");
 	for (size_t i = 0; i < sizeof(fs_commands) / sizeof(fs_commands[0]); i++)
-		fprintf(f, "  %-28s %s\n", fs_commands[i]->synopsis, fs_commands[i]->help);
+		fprintf(f, "  %-30s %s\n", fs_commands[i]->synopsis, fs_commands[i]->help);
 	fprintf(f, "\n'hearth COMMAND --help' lists a command's options; hearth(1) explains them.\n");
 }
 
