@@ -114,7 +114,7 @@ $(FAULT_TESTS): $(BUILD)/tests/fault/%: $(BUILD)/tests/fault/%.o $(LIBS)
 	$(link) $(FS_LIBS) -lcmocka $(LDLIBS)
 $(FUZZERS): CPPFLAGS += -DFUZZ_MAIN
 $(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBS)
-	$(link) $(LDLIBS)
+	$(link) -ljansson $(LDLIBS)
 # a tool is one file, or a folder of its own below tests/e2e; a bench may be a folder that links the product
 define tool_dir
 $(BUILD)/tests/$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/e2e/$(1)/*.c)) $(TOOL_LIB)

@@ -178,23 +178,15 @@ static int fs_manifest_load(const char *store, const char *path, char **out, siz
 	return 0;
 }
 
-int fs_manifest_read(const char *store, const char *path, struct fs_model *out, char *err, size_t errlen)
+int fs_manifest_parse(const char *text, size_t len, const char *path, struct fs_model *out, char *err, size_t errlen)
 {
 	struct fs_model m = { .nblobs = 0 };
 	const char *why = "";
 	json_error_t error;
 	json_t *root;
-	size_t len = 0;
-	char *text = NULL;
 	int rc;
 
-	rc = fs_manifest_load(store, path, &text, &len);
-	if (rc != 0) {
-		snprintf(err, errlen, "cannot read '%s': %s", path, strerror(-rc));
-		return rc;
-	}
 	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-	free(text);
 	if (root == NULL) {
 		snprintf(err, errlen, "'%s' is no manifest: line %d: %s", path, error.line, error.text);
 		return -EINVAL;
@@ -209,6 +201,22 @@ int fs_manifest_read(const char *store, const char *path, struct fs_model *out, 
 	fs_manifest_name(path, m.name, sizeof(m.name));
 	*out = m;
 	return 0;
+}
+
+int fs_manifest_read(const char *store, const char *path, struct fs_model *out, char *err, size_t errlen)
+{
+	size_t len = 0;
+	char *text = NULL;
+	int rc;
+
+	rc = fs_manifest_load(store, path, &text, &len);
+	if (rc != 0) {
+		snprintf(err, errlen, "cannot read '%s': %s", path, strerror(-rc));
+		return rc;
+	}
+	rc = fs_manifest_parse(text, len, path, out, err, errlen);
+	free(text);
+	return rc;
 }
 
 struct fs_manifest_walk {

@@ -37,6 +37,11 @@ int fs_manifest_path(const char *name, char out[PATH_MAX]) __attribute__((warn_u
 /* "sha256:HEX" or "sha256-HEX" (64 digits), to the blob's file name.  False if it is no digest. */
 bool fs_manifest_digest(const char *digest, char out[FS_DIGEST_FILE_LEN + 1]);
 
+/* The manifest whose text is len bytes at text (borrowed for the call); path is what it is called and
+ * named by.  Pure: pointer and length in.  0 and an owned model, -EINVAL, -ENOMEM; err says what. */
+int fs_manifest_parse(const char *text, size_t len, const char *path, struct fs_model *out, char *err, size_t errlen)
+	__attribute__((warn_unused_result));
+
 /* Read the manifest at path (relative to the store).  0 and an owned model; -ENOENT, -EINVAL with a line
  * about what is wrong in it, or what opening said. */
 int fs_manifest_read(const char *store, const char *path, struct fs_model *out, char *err, size_t errlen)
