@@ -535,58 +535,6 @@ static void opening_does_not_follow_links(void **state)
 	forget(x->t, d, 1);
 }
 
-static void pages_are_kept_for_the_same_settled_file(void **state)
-{
-	struct table *x = *state;
-	uint64_t id = learn(x->t, ROOT, "a", 100);
-	struct home_ident ident = { .ino = 100, .size = 5, .mtime = { 1000, 7 }, .ctime = { 1000, 8 } };
-	struct timespec fresh = { 1001, 0 }, later = { 1010, 0 };
-
-	assert_true(fs_inode_keep_cache(x->t, id, &ident, &fresh));     /* there are no pages yet */
-	assert_false(fs_inode_keep_cache(x->t, id, &ident, &later));    /* what was read may predate a change */
-	assert_true(fs_inode_keep_cache(x->t, id, &ident, &later));
-	assert_true(fs_inode_keep_cache(x->t, id, &ident, &later));
-	ident.mtime.tv_nsec++;
-	assert_false(fs_inode_keep_cache(x->t, id, &ident, &later));
-	assert_true(fs_inode_keep_cache(x->t, id, &ident, &later));
-	ident.ctime.tv_sec++;
-	assert_false(fs_inode_keep_cache(x->t, id, &ident, &later));
-	ident.size++;
-	assert_false(fs_inode_keep_cache(x->t, id, &ident, &later));
-	assert_true(fs_inode_keep_cache(x->t, id, &ident, &later));
-	assert_false(fs_inode_keep_cache(x->t, 40, &ident, &later));
-	forget(x->t, id, 1);
-}
-
-static void pages_are_kept_over_our_own_changes(void **state)
-{
-	struct table *x = *state;
-	uint64_t id = learn(x->t, ROOT, "a", 100);
-	struct home_ident ident = { .ino = 100, .size = 5, .mtime = { 1000, 7 }, .ctime = { 1000, 8 } }, older = ident;
-	struct timespec fresh = { 1001, 0 };
-
-	assert_true(fs_inode_keep_cache(x->t, id, &ident, &fresh));
-	ident.size = 9;
-	ident.mtime.tv_nsec = ident.ctime.tv_nsec = 100;
-	fs_inode_own_change(x->t, id, &ident, true);
-	assert_true(fs_inode_keep_cache(x->t, id, &ident, &fresh));     /* though it is not settled */
-	assert_true(fs_inode_keep_cache(x->t, id, &older, &fresh));     /* a look from before the change */
-	fs_inode_own_change(x->t, id, &older, true);                    /* told late: nothing goes back */
-	assert_true(fs_inode_keep_cache(x->t, id, &ident, &fresh));
-	ident.ctime.tv_nsec++;
-	fs_inode_own_change(x->t, id, &ident, false);                   /* a rename */
-	assert_true(fs_inode_keep_cache(x->t, id, &ident, &fresh));
-	ident.ctime.tv_nsec++;
-	ident.mtime.tv_nsec++;                                          /* somebody behind us, then a rename */
-	fs_inode_own_change(x->t, id, &ident, false);
-	assert_false(fs_inode_keep_cache(x->t, id, &ident, &fresh));
-	ident.ctime.tv_nsec++;
-	fs_inode_handle_add(x->t, id, 0, true);
-	assert_true(fs_inode_keep_cache(x->t, id, &ident, &fresh));     /* while there is a writer */
-	fs_inode_handle_del(x->t, id, 0);
-	forget(x->t, id, 1);
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -612,8 +560,6 @@ int main(void)
 		TEST(opening_by_any_name_that_is_still_true),
 		TEST(opening_through_a_handle),
 		TEST(opening_does_not_follow_links),
-		TEST(pages_are_kept_for_the_same_settled_file),
-		TEST(pages_are_kept_over_our_own_changes),
 	};
 
 	return cmocka_run_group_tests(fs_inode_tests, NULL, NULL);
