@@ -109,9 +109,9 @@ $(BUILD)/tests/hearth-fault: $(BUILD)/tests/fault/hearth_fault_main.o $(BUILD)/l
 	$(link) $(FS_LIBS) $(LDLIBS)
 
 $(UNIT_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBS)
-	$(link) $(FS_LIBS) -lcmocka $(LDLIBS)
+	$(link) $(FS_LIBS) -lsqlite3 -lcmocka $(LDLIBS)
 $(FAULT_TESTS): $(BUILD)/tests/fault/%: $(BUILD)/tests/fault/%.o $(LIBS)
-	$(link) $(FS_LIBS) -lcmocka $(LDLIBS)
+	$(link) $(FS_LIBS) -lsqlite3 -lcmocka $(LDLIBS)
 $(FUZZERS): CPPFLAGS += -DFUZZ_MAIN
 $(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIBS)
 	$(link) -ljansson $(LDLIBS)
