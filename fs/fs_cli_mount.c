@@ -221,7 +221,8 @@ static int fs_cmd_umount_run(const struct fs_command *c, int argc, char **argv, 
 	daemon.fd = fs_umount_daemon(dir);
 	rc = fs_umount_now(dir, a.lazy);
 	if (rc == FS_EXIT_OK && !a.lazy && daemon.fd != -1 && poll(&daemon, 1, 60000) == 0) {
-		fprintf(stderr, "hearth: '%s' is unmounted but its daemon has not ended yet\n", dir);
+		fprintf(stderr, "hearth: '%s' is unmounted here but its daemon goes on: another mount name space, such as "
+			"a container's, still shows it\n", dir);
 		rc = FS_EXIT_FAILED;
 	}
 	if (daemon.fd != -1)
