@@ -23,7 +23,7 @@
 #define FS_READ_AHEAD_KIB 4096
 
 enum fs_counter {
-	FS_OPENS_NATIVE, FS_OPENS_CACHED, FS_READS, FS_READ_BYTES, FS_WRITES, FS_WRITE_BYTES, FS_LOOKUPS,
+	FS_OPENS_NATIVE, FS_OPENS_CACHED, FS_OPENS_GATHERED, FS_MODE_FLIPS, FS_READS, FS_READ_BYTES, FS_WRITES, FS_WRITE_BYTES, FS_LOOKUPS,
 	FS_SEALS, FS_SYNC_ERRORS, FS_IO_ERRORS, FS_COUNTER_COUNT
 };
 
@@ -35,6 +35,7 @@ struct fs {
 	struct fs_handles *handles;
 	struct fs_native native;
 	struct fuse_session *se;
+	struct fs_notify *notify;
 	char mountpoint[4096];          /* absolute; never opened or looked at (design rule R6) */
 	time_t started;                 /* wall clock, shown only */
 	bool is_root;
@@ -106,8 +107,11 @@ void fs_mount_raise_read_ahead(struct fs *fs);
 /* fs_attr.c: what stat(2) shows for a file of home, and how long the kernel may keep it, in seconds. */
 void fs_attr_fill(struct stat *out, const struct stat *home_st);
 double fs_attr_timeout(struct fs *fs, uint64_t nodeid);
-/* fs_attr.c: fs_inode_own_change with what fd, open on the node (O_PATH will do), says now. */
-void fs_attr_own_change(struct fs *fs, uint64_t nodeid, int fd, bool data);
+/* fs_attr.c: a change of ours, to what fd, open on the node (O_PATH will do), says now: told to fs_inode and tiering.
+ * Of names, attributes, owner or mode: what tier_meta_begin began is ended, also when nothing can be told; NULL: the
+ * tiers know already. */
+void fs_attr_own_change(struct fs *fs, uint64_t nodeid, int fd, struct tier_meta *meta);
+void fs_attr_own_write(struct fs *fs, uint64_t nodeid, int fd);         /* of bytes or size */
 /* fs_attr.c: what the kernel leaves to us (FUSE_HANDLE_KILLPRIV_V2): take the set-user-id bit, and the
  * set-group-id bit of an executable, off a file that somebody other than root is about to change. */
 int fs_attr_drop_setid(struct fs *fs, int fd) __attribute__((warn_unused_result));

@@ -17,15 +17,31 @@ double fs_attr_timeout(struct fs *fs, uint64_t nodeid)
 	return fs_inode_native_written(fs->inodes, nodeid) ? 0 : FS_ATTR_TIMEOUT_S;
 }
 
-void fs_attr_own_change(struct fs *fs, uint64_t nodeid, int fd, bool data)
+void fs_attr_own_change(struct fs *fs, uint64_t nodeid, int fd, struct tier_meta *meta)
+{
+	struct home_ident id;
+	struct stat st;
+	int rc;
+
+	rc = io_fstat(fs->io, fd, &st);
+	if (rc == 0) {                  /* else an open will drop the pages, which is slower but right */
+		id = home_ident(&st);
+		fs_inode_own_change(fs->inodes, nodeid, &id, false);
+	}
+	if (meta != NULL)
+		tier_meta_end(fs->tier, meta, rc == 0 ? &st : NULL);
+}
+
+void fs_attr_own_write(struct fs *fs, uint64_t nodeid, int fd)
 {
 	struct home_ident id;
 	struct stat st;
 
 	if (io_fstat(fs->io, fd, &st) != 0)
-		return;                 /* then an open will drop the pages, which is slower but right */
+		return;
 	id = home_ident(&st);
-	fs_inode_own_change(fs->inodes, nodeid, &id, data);
+	fs_inode_own_change(fs->inodes, nodeid, &id, true);
+	tier_data_changed(fs->tier, &st);
 }
 
 /* A descriptor for a metadata change or look: the request's handle if it has one (*owned false), else
@@ -124,8 +140,9 @@ static int fs_attr_apply(struct fs *fs, int fd, const struct stat *attr, int to_
 void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_from(req);
-	struct home_ident id;
+	struct tier_meta meta = { .lease = NULL };
 	struct stat st;
+	struct home_ident id;
 	bool owned;
 	int fd, rc;
 
@@ -134,17 +151,26 @@ void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set
 		return;
 	}
 	fd = fs_attr_fd(fs, ino, fi, &owned);
-	rc = fd < 0 ? fd : fs_attr_apply(fs, fd, attr, to_set, fuse_req_ctx(req)->uid);
+	rc = fd < 0 ? fd : 0;
+	if (rc == 0 && !(to_set & FUSE_SET_ATTR_SIZE))
+		rc = tier_meta_begin(fs->tier, fd, &meta);
+	if (rc == 0)
+		rc = fs_attr_apply(fs, fd, attr, to_set, fuse_req_ctx(req)->uid);
 	if (rc == 0)
 		rc = io_fstat(fs->io, fd, &st);
 	if (fd >= 0 && owned)
 		io_close(fs->io, fd);
 	if (rc != 0) {
+		tier_meta_end(fs->tier, &meta, NULL);
 		fuse_reply_err(req, fs_err(fs, rc));
 		return;
 	}
 	id = home_ident(&st);
 	fs_inode_own_change(fs->inodes, ino, &id, (to_set & (FUSE_SET_ATTR_SIZE | FS_ATTR_TIMES)) != 0);
+	if (to_set & FUSE_SET_ATTR_SIZE)
+		tier_data_changed(fs->tier, &st);
+	else
+		tier_meta_end(fs->tier, &meta, &st);
 	fs_attr_fill(&st, &st);
 	fuse_reply_attr(req, &st, fs_attr_timeout(fs, ino));
 }

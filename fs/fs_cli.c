@@ -1,23 +1,27 @@
 #include "fs/fs_cli.h"
 #include "fs/fs_mountinfo.h"
-#include "tiering/tier.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 static const struct fs_command *const fs_commands[] = {
-	&fs_cmd_mount, &fs_cmd_umount, &fs_cmd_status, &fs_cmd_ls, &fs_cmd_doctor, &fs_cmd_run,
+	&fs_cmd_mount, &fs_cmd_umount, &fs_cmd_status, &fs_cmd_ls, &fs_cmd_top, &fs_cmd_why, &fs_cmd_pin, &fs_cmd_unpin,
+	&fs_cmd_warm, &fs_cmd_cool, &fs_cmd_verify, &fs_cmd_plan, &fs_cmd_trace, &fs_cmd_doctor, &fs_cmd_run,
 };
+
+#define FS_CLI_FILE_MAX (64u << 20)     /* a file of .hearth; the trace of all accesses kept is under 16 MiB */
 
 static void fs_cli_help(FILE *f)
 {
 	fprintf(f, "usage: hearth COMMAND [OPTION...] [ARGUMENT...]\n\n"
 		   "Model files in RAM, on NVMe and on HDD behind one mount.\n\n");
 	for (size_t i = 0; i < sizeof(fs_commands) / sizeof(fs_commands[0]); i++)
-		fprintf(f, "  %-30s %s\n", fs_commands[i]->synopsis, fs_commands[i]->help);
+		fprintf(f, "  %-38s %s\n", fs_commands[i]->synopsis, fs_commands[i]->help);
 	fprintf(f, "\n'hearth COMMAND --help' lists a command's options; hearth(1) explains them.\n");
 }
 
@@ -124,8 +128,15 @@ int fs_cli_mountpoint(const char *given, char out[PATH_MAX])
 	if (n == 0)
 		fprintf(stderr, "hearth: nothing is mounted; 'hearth mount --home DIR MOUNTPOINT' does\n");
 	else if (n > 1)
-		fprintf(stderr, "hearth: %d mounts; say which one\n", n);
+		fprintf(stderr, "hearth: %d mounts; say which one (a path on it will do)\n", n);
 	return n == 1 ? 0 : -1;
+}
+
+int fs_cli_one_mount(const struct fs_command *c, int argc, char **argv, char out[PATH_MAX])
+{
+	if (argc > 1)
+		return fs_cli_usage(c, "one mount at a time");
+	return fs_cli_mountpoint(argc == 1 ? argv[0] : NULL, out) == 0 ? FS_EXIT_OK : FS_EXIT_FAILED;
 }
 
 int fs_cli_xattr(const char *path, const char *name, char **out)
@@ -152,17 +163,86 @@ int fs_cli_xattr(const char *path, const char *name, char **out)
 	return 0;
 }
 
-void fs_cli_parse_tiers(const char *text, uint64_t *bytes)
+int fs_cli_set_xattr(const char *path, const char *name, const char *value)
 {
-	for (int id = 0; id < TIER_COUNT; id++) {
-		size_t len = strlen(tier_name(id));
+	return setxattr(path, name, value, strlen(value), 0) == 0 ? 0 : -errno;
+}
 
-		for (const char *p = text; p != NULL; p = strchr(p, ' ')) {
-			p += *p == ' ';
-			if (strncmp(p, tier_name(id), len) == 0 && p[len] == '=')
-				bytes[id] = strtoull(p + len + 1, NULL, 10);
+/* All of fd; the sizes of files of .hearth are not known before they are read. */
+static int fs_cli_read_all(int fd, char **out, size_t *len)
+{
+	size_t cap = 0, n = 0;
+	char *text = NULL;
+
+	for (;;) {
+		ssize_t got;
+
+		if (n + 1 >= cap) {
+			size_t grown = cap == 0 ? 65536 : cap * 2;
+			char *more = grown <= 2 * FS_CLI_FILE_MAX ? realloc(text, grown) : NULL;
+
+			if (more == NULL) {
+				free(text);
+				return grown <= 2 * FS_CLI_FILE_MAX ? -ENOMEM : -EFBIG;
+			}
+			text = more;
+			cap = grown;
 		}
+		got = read(fd, text + n, cap - n - 1);
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got == -1) {
+			int rc = -errno;
+
+			free(text);
+			return rc;
+		}
+		if (got == 0)
+			break;
+		n += (size_t)got;
 	}
+	text[n] = '\0';
+	*out = text;
+	*len = n;
+	return 0;
+}
+
+int fs_cli_hearth_file(const char *dir, const char *name, char **out, size_t *len)
+{
+	char path[2 * PATH_MAX];
+	int fd, rc;
+
+	snprintf(path, sizeof(path), "%s/.hearth/%s", dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd == -1)
+		return -errno;
+	rc = fs_cli_read_all(fd, out, len);
+	close(fd);
+	return rc;
+}
+
+const char *fs_cli_reason(int rc)
+{
+	switch (-rc) {
+	case ENOTCONN:
+		return "its daemon is dead; mount it again";
+	case EPERM:
+	case EACCES:
+		return "only root and the owner of the file may";
+	case ENODATA:
+	case EOPNOTSUPP:
+		return "the mount has no answer to that";
+	default:
+		return strerror(-rc);
+	}
+}
+
+char *fs_cli_clean(char *text)
+{
+	for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
+		if (*p < ' ' || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+			*p = '?';
+	return text;
 }
 
 const char *fs_cli_bytes(uint64_t bytes, char buf[16])

@@ -1,4 +1,5 @@
 /* fs_cli_doctor.c - what stands between this machine and a fast mount, a line each with what to do. */
+#include "fs/fs_cli_doctor.h"
 #include "fs/fs_cli.h"
 #include "fs/fs_mountinfo.h"
 
@@ -44,6 +45,11 @@ static void fs_doctor_say(struct fs_doctor *d, bool ok, const char *what, const 
 	va_end(ap);
 	json_array_append_new(d->findings, json_pack("{s:s, s:b, s:s}", "what", what, "ok", ok, "text", text));
 	d->bad += !ok;
+}
+
+static void fs_doctor_say_text(void *ctx, bool ok, const char *what, const char *text)
+{
+	fs_doctor_say(ctx, ok, what, "%s", text);
 }
 
 static bool fs_doctor_read_number(const char *path, unsigned long long *out)
@@ -256,6 +262,7 @@ static int fs_cmd_doctor_run(const struct fs_command *c, int argc, char **argv, 
 	fs_doctor_limits(&d);
 	fs_doctor_permissions(&d);
 	fs_doctor_space(&d);
+	fs_cli_doctor_tiers(d.stats, fs_doctor_say_text, &d);
 	fs_doctor_print(&d, a.json);
 	json_decref(d.findings);
 	json_decref(d.stats);

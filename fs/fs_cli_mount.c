@@ -23,7 +23,10 @@ struct fs_mount_args {
 
 static const struct fs_option fs_mount_table[] = {
 	{ "home", 0, FS_OPTION_TEXT, AT_O(home), "DIR", "the directory that holds the models" },
-	{ "native", 0, FS_OPTION_TEXT, AT_O(native), "auto|off", "kernel passthrough where it can be had (auto), or never" },
+	{ "cache", 0, FS_OPTION_LIST, AT_O(cache), "SPEC", "NAME=DIR,size=SIZE: copies on a faster disk; again for more, fastest first" },
+	{ "ram", 0, FS_OPTION_TEXT, AT_O(ram), "SIZE|PERCENT", "hold hot models in memory, up to so much (50%; 0: none)" },
+	{ "native", 0, FS_OPTION_TEXT, AT_O(native), "auto|home|off",
+	  "kernel passthrough where it can be had (auto), from home only (home), or never (off)" },
 	{ "foreground", 'f', FS_OPTION_FLAG, AT_O(foreground), NULL, "stay in the foreground, say things on standard error" },
 	{ "debug", 'd', FS_OPTION_FLAG, AT_O(debug), NULL, "show every request; implies --foreground" },
 	{ "options", 'o', FS_OPTION_TEXT, offsetof(struct fs_mount_args, list), "LIST",
@@ -59,12 +62,20 @@ static bool fs_mount_word_for_kernel(const char *word)
 /* Split a -o list in place: ours into a, the kernel's into kernel (cap bytes), separated by commas. */
 static int fs_mount_take_list(char *list, struct fs_mount_args *a, char *kernel, size_t cap, char *err, size_t errlen)
 {
+	bool after_cache = false;
 	char *save = NULL;
 
 	for (char *w = strtok_r(list, ",", &save); w != NULL; w = strtok_r(NULL, ",", &save)) {
-		int rc = fs_options_take(fs_mount_table, sizeof(fs_mount_table) / sizeof(fs_mount_table[0]), a, w, err, errlen);
 		size_t used = strlen(kernel);
+		int rc;
 
+		if (after_cache && strncmp(w, "size=", 5) == 0) {
+			w[-1] = ',';            /* the rest of the cache before it, which is kept where it stands */
+			after_cache = false;
+			continue;
+		}
+		after_cache = strncmp(w, "cache=", 6) == 0;
+		rc = fs_options_take(fs_mount_table, sizeof(fs_mount_table) / sizeof(fs_mount_table[0]), a, w, err, errlen);
 		if (rc == -EINVAL)
 			return rc;
 		if (rc == 0 || fs_mount_word_ignored(w))
@@ -93,8 +104,9 @@ static int fs_mount_go(const struct fs_command *c, struct fs_mount_args *a, cons
 		snprintf(err, sizeof(err), "--home is missing");
 		rc = -EINVAL;
 	}
-	if (rc == 0 && a->o.native != NULL && strcmp(a->o.native, "auto") != 0 && strcmp(a->o.native, "off") != 0) {
-		snprintf(err, sizeof(err), "--native is 'auto' or 'off', not '%s'", a->o.native);
+	if (rc == 0 && a->o.native != NULL && strcmp(a->o.native, "auto") != 0 && strcmp(a->o.native, "home") != 0 &&
+	    strcmp(a->o.native, "off") != 0) {
+		snprintf(err, sizeof(err), "--native is 'auto', 'home' or 'off', not '%s'", a->o.native);
 		rc = -EINVAL;
 	}
 	if (rc == 0) {

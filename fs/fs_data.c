@@ -19,6 +19,25 @@ static struct fs_handle *fs_data_handle(fuse_req_t req, const struct fuse_file_i
 	return h;
 }
 
+/* Any thread of tiering: the extents came. */
+static void fs_data_gathered(void *ctx, int rc, const struct iovec *iov, int niov)
+{
+	fuse_req_t req = ctx;
+	struct fs *fs = fs_from(req);
+
+	if (rc != 0) {
+		fuse_reply_err(req, fs_err(fs, rc));
+		return;
+	}
+	fs_count(fs, FS_READS, 1);
+	for (int i = 0; i < niov; i++)
+		fs_count(fs, FS_READ_BYTES, iov[i].iov_len);
+	if (niov == 0)
+		fuse_reply_buf(req, NULL, 0);
+	else
+		fuse_reply_iov(req, iov, niov);
+}
+
 void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fs_handle *h = fs_data_handle(req, fi);
@@ -31,6 +50,10 @@ void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 		return;
 	if (h->text != NULL) {
 		fs_virtual_read(req, h, size, off);
+		return;
+	}
+	if (h->blob != NULL && tier_file_gathers(h->blob)) {
+		tier_file_read(h->blob, (uint64_t)off, (uint32_t)size, fs_data_gathered, req);
 		return;
 	}
 	buf = malloc(size);
@@ -58,7 +81,7 @@ void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 		fuse_reply_err(req, fs_err(fs, (int)n));
 		return;
 	}
-	fs_attr_own_change(fs, ino, h->fd, true);
+	fs_attr_own_write(fs, ino, h->fd);
 	fs_count(fs, FS_WRITES, 1);
 	fs_count(fs, FS_WRITE_BYTES, (uint64_t)n);
 	fuse_reply_write(req, (size_t)n);
@@ -132,7 +155,7 @@ void fs_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 	if (h == NULL)
 		return;
 	rc = io_fallocate(fs->io, h->fd, mode, off, len);
-	fs_attr_own_change(fs, ino, h->fd, true);
+	fs_attr_own_write(fs, ino, h->fd);
 	fuse_reply_err(req, fs_err(fs, rc));
 }
 
@@ -167,7 +190,7 @@ void fs_op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in, stru
 	if (out == NULL)
 		return;
 	n = io_copy_range(fs->io, in->fd, off_in, out->fd, off_out, len);
-	fs_attr_own_change(fs, ino_out, out->fd, true);
+	fs_attr_own_write(fs, ino_out, out->fd);
 	if (n < 0)
 		fuse_reply_err(req, fs_err(fs, (int)n));
 	else

@@ -1,4 +1,5 @@
 #include "fs/fs_handle.h"
+#include "tiering/tier.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +52,7 @@ void fs_handles_free(struct fs_handles *t)
 			continue;
 		if (s->handle.fd != -1)
 			close(s->handle.fd);
+		tier_file_close(s->handle.blob);
 		free(s->handle.text);
 	}
 	for (uint32_t c = 0; c < FS_HANDLE_CHUNKS; c++)

@@ -145,6 +145,7 @@ static int fs_node_add(struct fs_inodes *t, uint64_t st_ino, struct fs_node **ou
 	if (n == NULL)
 		return -ENOMEM;
 	n->st_ino = st_ino;
+	n->kept = -1;
 	n->nodeid = t->free_slots[--t->nfree];
 	t->slots[n->nodeid] = n;
 	t->nused++;
@@ -200,6 +201,8 @@ void fs_node_reap(struct fs_inodes *t, struct fs_node *first)
 		t->slots[n->nodeid] = NULL;
 		t->free_slots[t->nfree++] = n->nodeid;
 		t->nused--;
+		if (n->kept >= 0)
+			t->shut[t->nshut++] = n->kept;
 		free(n->last);
 		free(n);
 	}
@@ -292,9 +295,12 @@ void fs_inodes_free(struct fs_inodes *t)
 			next = f->next;
 			free(f);
 		}
+		if (n->kept >= 0)
+			io_close(t->io, n->kept);
 		free(n->last);
 		free(n);
 	}
+	fs_inodes_shut(t);
 	free(t->slots);
 	free(t->free_slots);
 	free(t->by_ino);
@@ -339,6 +345,7 @@ void fs_inode_forget(struct fs_inodes *t, uint64_t nodeid, uint64_t nlookup)
 		fs_node_reap(t, n);
 	}
 	pthread_mutex_unlock(&t->lock);
+	fs_inodes_shut(t);
 }
 
 void fs_inode_unname(struct fs_inodes *t, uint64_t parent, const char *name)

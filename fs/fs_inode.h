@@ -7,8 +7,9 @@
  *            nodeid.  A nodeid may be retired while it is still open: the st_ino then gets a new one.
  *   name     (parent nodeid, component).  Names are hints: they were true when they were seen.  To
  *            reach a file its names are tried until one still leads to its st_ino, and a file that
- *            lost its names is reached through any handle that is open on it.
- * No descriptor is kept for a known inode; one is kept for each open file.
+ *            lost its names is reached through any handle that is open on it, or through the
+ *            descriptor that was kept when the last one went.
+ * No other descriptor is kept for a known inode; one is kept for each open file.
  *
  * Invariants (fs_inode_check walks them):
  *  N1  a slot is in use <=> it is referenced: lookups, open handles, children that name it as parent.
@@ -61,6 +62,12 @@ void fs_inode_retire(struct fs_inodes *t, uint64_t nodeid, const struct stat *la
 /* What was given as last; false if nothing was. */
 bool fs_inode_last_stat(struct fs_inodes *t, uint64_t nodeid, struct stat *last);
 
+/* The node's last name is about to go.  fd, open on it with O_PATH and the table's from now on, is kept until the kernel
+ * forgets the node, so that an open whose look-up was before still reaches the file; closed where that cannot be (256
+ * are).  unkeep: the name stayed. */
+void fs_inode_keep(struct fs_inodes *t, uint64_t nodeid, int fd);
+void fs_inode_unkeep(struct fs_inodes *t, uint64_t nodeid);
+
 uint64_t fs_inode_st_ino(struct fs_inodes *t, uint64_t nodeid);
 /* The nodeid of a home inode that the kernel knows, or 0. */
 uint64_t fs_inode_by_st_ino(struct fs_inodes *t, uint64_t st_ino);
@@ -71,7 +78,7 @@ uint64_t fs_inode_count(struct fs_inodes *t);
 bool fs_inode_path(struct fs_inodes *t, uint64_t nodeid, unsigned i, char *path);
 
 /* Open the node with flags (O_PATH ...): by its names, verified against st_ino, else through a
- * handle that is open on it.  A descriptor of the caller's, -ESTALE when it can no longer be
+ * handle that is open on it or what was kept of it.  A descriptor of the caller's, -ESTALE when it can no longer be
  * reached, or what opening said. */
 int fs_inode_open(struct fs_inodes *t, uint64_t nodeid, int flags) __attribute__((warn_unused_result));
 
@@ -85,11 +92,20 @@ enum fs_mode fs_inode_open_begin(struct fs_inodes *t, uint64_t nodeid, int *back
 void fs_inode_open_decided(struct fs_inodes *t, uint64_t nodeid, enum fs_mode mode, int backing_id);
 int fs_inode_open_end(struct fs_inodes *t, uint64_t nodeid);
 
+/* How tiering has the node served, and of which copy, as tier_file_serve said to its first open: set by who
+ * decides, before fs_inode_open_decided; constant while the node is open. */
+void fs_inode_set_serve(struct fs_inodes *t, uint64_t nodeid, enum tier_serve serve, uint64_t token);
+enum tier_serve fs_inode_serve(struct fs_inodes *t, uint64_t nodeid, uint64_t *token);
+/* Whether its st_ino leads elsewhere by now: an open that still reaches it joins its mode. */
+bool fs_inode_is_retired(struct fs_inodes *t, uint64_t nodeid);
+
 /* The node was opened natively for writing.  It stays so while the kernel knows it: a writable mapping
  * outlives its handle's release and goes on changing home's pages, its times and its size, with
  * nothing said to us.  So its later opens are native as well, and its attributes are not cached. */
 void fs_inode_set_native_written(struct fs_inodes *t, uint64_t nodeid);
 bool fs_inode_native_written(struct fs_inodes *t, uint64_t nodeid);
+/* Nobody has it open for writing or mapped writable any more: a lease proved that. */
+void fs_inode_clear_native_written(struct fs_inodes *t, uint64_t nodeid);
 
 /* A handle is open on the node as fd until the same call with -1 in its place; fs_inode_open may go
  * through it.  borrow pins a descriptor of the node's (a duplicate, the caller closes it) or says

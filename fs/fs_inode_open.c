@@ -5,6 +5,73 @@
 #include <limits.h>
 #include <stdlib.h>
 
+/* ---- what lost its last name ---- */
+
+void fs_inodes_shut(struct fs_inodes *t)
+{
+	int fd;
+
+	do {
+		fd = -1;
+		pthread_mutex_lock(&t->lock);
+		if (t->nshut > 0) {
+			fd = t->shut[--t->nshut];
+			t->nkept--;
+		}
+		pthread_mutex_unlock(&t->lock);
+		if (fd >= 0)
+			io_close(t->io, fd);    /* of a large file this may take a while */
+	} while (fd >= 0);
+}
+
+void fs_inode_keep(struct fs_inodes *t, uint64_t nodeid, int fd)
+{
+	struct fs_node *n;
+
+	pthread_mutex_lock(&t->lock);
+	n = fs_node_at(t, nodeid);
+	if (n != NULL && n->kept < 0 && t->nkept < FS_KEPT_MAX) {
+		n->kept = fd;
+		t->nkept++;
+		fd = -1;
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (fd >= 0)
+		io_close(t->io, fd);
+}
+
+void fs_inode_unkeep(struct fs_inodes *t, uint64_t nodeid)
+{
+	struct fs_node *n;
+
+	pthread_mutex_lock(&t->lock);
+	n = fs_node_at(t, nodeid);
+	if (n != NULL && n->kept >= 0) {
+		t->shut[t->nshut++] = n->kept;
+		n->kept = -1;
+	}
+	pthread_mutex_unlock(&t->lock);
+	fs_inodes_shut(t);
+}
+
+static int fs_inode_dup_kept(struct fs_inodes *t, uint64_t nodeid)
+{
+	struct fs_node *n;
+	int fd = -ENOENT;
+
+	pthread_mutex_lock(&t->lock);
+	n = fs_node_at(t, nodeid);
+	if (n != NULL && n->kept >= 0) {
+		fd = fcntl(n->kept, F_DUPFD_CLOEXEC, 0);
+		if (fd == -1)
+			fd = -errno;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return fd;
+}
+
+/* ---- opening ---- */
+
 int fs_inode_open(struct fs_inodes *t, uint64_t nodeid, int flags)
 {
 	uint64_t want = fs_inode_st_ino(t, nodeid);
@@ -26,6 +93,8 @@ int fs_inode_open(struct fs_inodes *t, uint64_t nodeid, int flags)
 		io_close(t->io, fd);
 	}
 	fd = fs_inode_borrow(t, nodeid);
+	if (fd < 0)
+		fd = fs_inode_dup_kept(t, nodeid);
 	if (fd < 0)
 		return last;
 	rc = io_reopen(t->io, fd, flags);
@@ -85,6 +154,7 @@ int fs_inode_open_end(struct fs_inodes *t, uint64_t nodeid)
 		fs_node_reap(t, n);
 	}
 	pthread_mutex_unlock(&t->lock);
+	fs_inodes_shut(t);
 	return backing_id;
 }
 
@@ -96,6 +166,58 @@ void fs_inode_set_native_written(struct fs_inodes *t, uint64_t nodeid)
 	n = fs_node_at(t, nodeid);
 	if (n != NULL)
 		n->native_written = true;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void fs_inode_set_serve(struct fs_inodes *t, uint64_t nodeid, enum tier_serve serve, uint64_t token)
+{
+	struct fs_node *n;
+
+	pthread_mutex_lock(&t->lock);
+	n = fs_node_at(t, nodeid);
+	if (n != NULL) {
+		n->serve = serve;
+		n->serve_token = token;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+enum tier_serve fs_inode_serve(struct fs_inodes *t, uint64_t nodeid, uint64_t *token)
+{
+	enum tier_serve serve = TIER_SERVE_HOME;
+	const struct fs_node *n;
+
+	*token = 0;
+	pthread_mutex_lock(&t->lock);
+	n = fs_node_at(t, nodeid);
+	if (n != NULL) {
+		serve = n->serve;
+		*token = n->serve_token;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return serve;
+}
+
+bool fs_inode_is_retired(struct fs_inodes *t, uint64_t nodeid)
+{
+	const struct fs_node *n;
+	bool retired;
+
+	pthread_mutex_lock(&t->lock);
+	n = fs_node_at(t, nodeid);
+	retired = n == NULL || n->retired;
+	pthread_mutex_unlock(&t->lock);
+	return retired;
+}
+
+void fs_inode_clear_native_written(struct fs_inodes *t, uint64_t nodeid)
+{
+	struct fs_node *n;
+
+	pthread_mutex_lock(&t->lock);
+	n = fs_node_at(t, nodeid);
+	if (n != NULL)
+		n->native_written = false;
 	pthread_mutex_unlock(&t->lock);
 }
 

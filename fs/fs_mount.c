@@ -1,6 +1,7 @@
 #include "fs/fs_mount.h"
 #include "fs/fs.h"
 #include "fs/fs_mountinfo.h"
+#include "fs/fs_notify.h"
 #include "fs/fs_tick.h"
 
 #include <errno.h>
@@ -119,6 +120,33 @@ void fs_mount_raise_read_ahead(struct fs *fs)
 		atomic_store(&fs->read_ahead_kib, FS_READ_AHEAD_KIB);
 }
 
+static void fs_mount_drop_pages(void *ctx, uint64_t st_ino)
+{
+	struct fs *fs = ctx;
+
+	fs_notify_drop_pages(fs->notify, st_ino);
+}
+
+/* home, caches and RAM, as the options say. */
+static int fs_mount_tiers(struct fs *fs, const struct fs_mount_options *o, const struct fs_places *p, const struct io *io,
+			  char *err, size_t errlen)
+{
+	struct tier_cache_config cache[FS_OPTION_LIST_MAX] = { { .name = NULL } };
+	struct tier_config cfg = { .home = p->home, .io = io, .cache = cache, .caches = o->cache.count,
+				   .native_home_only = o->native != NULL && strcmp(o->native, "home") == 0,
+				   .drop_pages = fs_mount_drop_pages, .ctx = fs };
+	int rc;
+
+	rc = tier_parse_ram(o->ram != NULL ? o->ram : "50%", &cfg.ram, err, errlen);
+	for (unsigned i = 0; rc == 0 && i < o->cache.count; i++)
+		rc = tier_parse_cache(o->cache.item[i], &cache[i], err, errlen);
+	if (rc == 0)
+		rc = tier_open(&fs->tier, &cfg, err, errlen);
+	for (unsigned i = 0; i < o->cache.count; i++)
+		tier_cache_config_free(&cache[i]);
+	return rc;
+}
+
 static int fs_mount_open(struct fs *fs, const struct fs_mount_options *o, const struct fs_places *p, const struct io *io)
 {
 	char err[512] = "out of memory";
@@ -133,7 +161,9 @@ static int fs_mount_open(struct fs *fs, const struct fs_mount_options *o, const 
 		fs_native_refuse(&fs->native, "switched off by --native=off", false);
 	else if (!fs->is_root)
 		fs_native_refuse(&fs->native, "not root (the kernel asks for CAP_SYS_ADMIN)", true);
-	rc = tier_open(&fs->tier, p->home, io, err, sizeof(err));
+	rc = fs_notify_new(&fs->notify, fs);
+	if (rc == 0)
+		rc = fs_mount_tiers(fs, o, p, io, err, sizeof(err));
 	if (rc != 0)
 		goto said;
 	fs->home = tier_home(fs->tier);
@@ -159,6 +189,7 @@ static void fs_mount_close(struct fs *fs)
 	fs_handles_free(fs->handles);
 	fs_inodes_free(fs->inodes);
 	tier_close(fs->tier);
+	fs_notify_free(fs->notify);
 }
 
 /* Serve until unmounted or told to end.  ready: the write end of the parent's pipe, or -1. */
@@ -185,12 +216,17 @@ static int fs_mount_loop(struct fs *fs, const struct fs_mount_options *o, int re
 		goto unmount;
 	fuse_loop_cfg_set_clone_fd(loop, 1);
 	fuse_loop_cfg_set_max_threads(loop, FS_THREADS);
-	rc = fs_tick_start(&tick, fs, ready);
+	rc = fs_notify_start(fs->notify);
 	if (rc != 0)
 		goto unmount;
+	rc = fs_tick_start(&tick, fs, ready);
+	if (rc != 0)
+		goto notify;
 	rc = fuse_session_loop_mt(fs->se, loop);
 	rc = rc < 0 ? rc : 0;           /* a signal that asks to end is no failure */
 	fs_tick_stop(tick);
+notify:
+	fs_notify_stop(fs->notify);
 unmount:
 	fuse_loop_cfg_destroy(loop);
 	fuse_session_unmount(fs->se);

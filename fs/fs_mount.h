@@ -9,11 +9,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "fs/fs_options.h"
+
 struct io;
 
 struct fs_mount_options {
 	const char *home, *mountpoint;
-	const char *native;             /* "auto" (NULL) or "off" */
+	const char *native;             /* "auto" (NULL), "home" (not from caches) or "off" */
+	const char *ram;                /* "24G", "50%"; NULL: half of memory */
+	struct fs_option_list cache;    /* each "NAME=DIR,size=SIZE", fastest first */
 	const char *kernel;             /* further options for the kernel, comma separated, or NULL */
 	bool foreground;
 	bool debug;                     /* every request to standard error; implies foreground */

@@ -181,56 +181,93 @@ void fs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const 
 }
 
 /* Is name in dirfd the last name of its inode?  Then the inode's number is about to be free: the node
- * to retire, and what its stat is to say then; or 0. */
-static uint64_t fs_name_last_of(struct fs *fs, int dirfd, const char *name, struct stat *last)
+ * to retire, and what its stat (lost->before) is to say then; the node can be opened without it, as on a local file
+ * system.  Else 0, and a change of its metadata has begun. */
+static uint64_t fs_name_last_of(struct fs *fs, int dirfd, const char *name, struct tier_meta *lost)
 {
+	uint64_t nodeid;
 	int fd, rc;
 
-	last->st_ino = 0;
+	*lost = (struct tier_meta){ .lease = NULL };
 	fd = home_openat_dir(fs->home, dirfd, name, O_PATH | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return 0;
-	rc = io_fstat(fs->io, fd, last);
-	io_close(fs->io, fd);
-	if (rc != 0 || (last->st_nlink > 1 && !S_ISDIR(last->st_mode)))
+	rc = tier_meta_begin(fs->tier, fd, lost);
+	if (rc != 0 || (lost->before.st_nlink > 1 && !S_ISDIR(lost->before.st_mode))) {
+		io_close(fs->io, fd);
 		return 0;
-	last->st_nlink = 0;
-	return fs_inode_by_st_ino(fs->inodes, last->st_ino);
+	}
+	tier_meta_end(fs->tier, lost, NULL);
+	lost->before.st_nlink = 0;
+	nodeid = fs_inode_by_st_ino(fs->inodes, lost->before.st_ino);
+	if (nodeid != 0 && S_ISREG(lost->before.st_mode))
+		fs_inode_keep(fs->inodes, nodeid, fd);
+	else
+		io_close(fs->io, fd);
+	return nodeid;
 }
 
-/* It has other names still, and its ctime has changed. */
-static void fs_name_lost_one(struct fs *fs, uint64_t st_ino)
+/* A name of the file went: it has other names still, and its ctime has changed. */
+static void fs_name_lost_one(struct fs *fs, struct tier_meta *lost)
 {
-	uint64_t nodeid = fs_inode_by_st_ino(fs->inodes, st_ino);
+	uint64_t nodeid = lost->before.st_nlink > 1 ? fs_inode_by_st_ino(fs->inodes, lost->before.st_ino) : 0;
 	int fd = nodeid != 0 ? fs_inode_open(fs->inodes, nodeid, O_PATH | O_NOFOLLOW) : -ENOENT;
 
-	if (fd < 0)
+	if (fd < 0) {
+		tier_meta_end(fs->tier, lost, NULL);
 		return;
-	fs_attr_own_change(fs, nodeid, fd, false);
+	}
+	fs_attr_own_change(fs, nodeid, fd, lost);
 	io_close(fs->io, fd);
 }
 
 /* Names are part of what changes a file's ctime: say that it was us. */
-static void fs_name_own_change(struct fs *fs, int dirfd, const char *name)
+static void fs_name_own_change(struct fs *fs, int dirfd, const char *name, struct tier_meta *meta)
 {
 	struct home_ident id;
+	struct stat st;
+	int fd, rc;
+
+	fd = home_openat_dir(fs->home, dirfd, name, O_PATH | O_NOFOLLOW, 0);
+	rc = fd < 0 ? fd : io_fstat(fs->io, fd, &st);
+	if (rc == 0) {
+		id = home_ident(&st);
+		fs_inode_own_change(fs->inodes, fs_inode_by_st_ino(fs->inodes, st.st_ino), &id, false);
+	}
+	tier_meta_end(fs->tier, meta, rc == 0 ? &st : NULL);
+	if (fd >= 0)
+		io_close(fs->io, fd);
+}
+
+/* The last name of the file went, whether the kernel knew it or not. */
+static void fs_name_gone(struct fs *fs, uint64_t nodeid, const struct stat *last)
+{
+	if (nodeid != 0)
+		fs_inode_retire(fs->inodes, nodeid, last);
+	if (last->st_ino != 0 && last->st_nlink == 0 && S_ISREG(last->st_mode))
+		tier_gone(fs->tier, last->st_ino);
+}
+
+/* What was written under another name has its own now (Ollama's seal). */
+static void fs_name_sealed(struct fs *fs, int dirfd, const char *name, pid_t pid)
+{
+	char path[PATH_MAX];
 	struct stat st;
 	int fd;
 
 	fd = home_openat_dir(fs->home, dirfd, name, O_PATH | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return;
-	if (io_fstat(fs->io, fd, &st) == 0) {
-		id = home_ident(&st);
-		fs_inode_own_change(fs->inodes, fs_inode_by_st_ino(fs->inodes, st.st_ino), &id, false);
-	}
+	if (io_fstat(fs->io, fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    fs_inode_path(fs->inodes, fs_inode_by_st_ino(fs->inodes, st.st_ino), 0, path))
+		tier_sealed(fs->tier, st.st_ino, path, pid);
 	io_close(fs->io, fd);
 }
 
 static void fs_name_remove(fuse_req_t req, fuse_ino_t parent, const char *name, int flags)
 {
 	struct fs *fs = fs_from(req);
-	struct stat last;
+	struct tier_meta lost;
 	uint64_t gone;
 	int dirfd, rc;
 
@@ -243,15 +280,16 @@ static void fs_name_remove(fuse_req_t req, fuse_ino_t parent, const char *name, 
 		fuse_reply_err(req, fs_err(fs, dirfd));
 		return;
 	}
-	gone = fs_name_last_of(fs, dirfd, name, &last);
+	gone = fs_name_last_of(fs, dirfd, name, &lost);
 	rc = io_unlinkat(fs->io, dirfd, name, flags);
 	io_close(fs->io, dirfd);
 	if (rc == 0) {
-		if (gone != 0)
-			fs_inode_retire(fs->inodes, gone, &last);
+		fs_name_gone(fs, gone, &lost.before);
 		fs_inode_unname(fs->inodes, parent, name);
-		if (gone == 0 && last.st_ino != 0)
-			fs_name_lost_one(fs, last.st_ino);
+		fs_name_lost_one(fs, &lost);
+	} else {
+		fs_inode_unkeep(fs->inodes, gone);
+		tier_meta_end(fs->tier, &lost, NULL);
 	}
 	fuse_reply_err(req, fs_err(fs, rc));
 }
@@ -268,17 +306,16 @@ void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 /* Design rule R8: whoever renames a file over or to its final name is told so only when the bytes are
  * on disk.  Clients of this mount (Ollama, the Hugging Face hub) never sync by themselves. */
-static int fs_name_sync_file(struct fs *fs, int dirfd, const char *name)
+static int fs_name_sync_file(struct fs *fs, int dirfd, const char *name, struct tier_meta *meta)
 {
-	struct stat st;
 	int fd, rc;
 
 	fd = home_openat_dir(fs->home, dirfd, name, O_PATH | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return fd;
-	rc = io_fstat(fs->io, fd, &st);
+	rc = tier_meta_begin(fs->tier, fd, meta);
 	io_close(fs->io, fd);
-	if (rc != 0 || !S_ISREG(st.st_mode))
+	if (rc != 0 || !S_ISREG(meta->before.st_mode))
 		return rc;
 	fd = home_openat_dir(fs->home, dirfd, name, O_RDONLY | O_NOFOLLOW, 0);
 	if (fd < 0)
@@ -304,31 +341,45 @@ static int fs_name_sync_dirs(struct fs *fs, fuse_ino_t parent, fuse_ino_t newpar
 	return rc == -ENOENT ? 0 : rc;
 }
 
-static int fs_name_rename(struct fs *fs, fuse_ino_t parent, int dirfd, const char *name, fuse_ino_t newparent,
-			  int newdirfd, const char *newname, unsigned flags)
+static void fs_name_undone(struct fs *fs, struct tier_meta *from, struct tier_meta *to, struct tier_meta *lost)
 {
+	tier_meta_end(fs->tier, from, NULL);
+	tier_meta_end(fs->tier, to, NULL);
+	tier_meta_end(fs->tier, lost, NULL);
+}
+
+static int fs_name_rename(struct fs *fs, fuse_ino_t parent, int dirfd, const char *name, fuse_ino_t newparent,
+			  int newdirfd, const char *newname, unsigned flags, pid_t pid)
+{
+	struct tier_meta lost = { .lease = NULL }, from = lost, to = lost;
 	uint64_t gone = 0;
-	struct stat last;
 	int rc;
 
-	rc = fs_name_sync_file(fs, dirfd, name);
+	rc = fs_name_sync_file(fs, dirfd, name, &from);
 	if (rc == 0 && (flags & RENAME_EXCHANGE))
-		rc = fs_name_sync_file(fs, newdirfd, newname);
+		rc = fs_name_sync_file(fs, newdirfd, newname, &to);
 	if (rc != 0)
 		goto out;
 	if (!(flags & RENAME_EXCHANGE))
-		gone = fs_name_last_of(fs, newdirfd, newname, &last);
+		gone = fs_name_last_of(fs, newdirfd, newname, &lost);
 	rc = io_renameat(fs->io, dirfd, name, newdirfd, newname, flags);
-	if (rc != 0)
+	if (rc != 0) {
+		fs_inode_unkeep(fs->inodes, gone);
+		fs_name_undone(fs, &from, &to, &lost);
 		return rc;
-	if (gone != 0)
-		fs_inode_retire(fs->inodes, gone, &last);
+	}
+	fs_name_gone(fs, gone, &lost.before);
+	fs_name_lost_one(fs, &lost);
 	fs_inode_rename(fs->inodes, parent, name, newparent, newname, (flags & RENAME_EXCHANGE) != 0);
-	fs_name_own_change(fs, newdirfd, newname);
+	fs_name_own_change(fs, newdirfd, newname, &from);
+	fs_name_sealed(fs, newdirfd, newname, pid);
 	if (flags & RENAME_EXCHANGE)
-		fs_name_own_change(fs, dirfd, name);
+		fs_name_own_change(fs, dirfd, name, &to);
 	rc = fs_name_sync_dirs(fs, parent, newparent);
+	goto synced;
 out:
+	fs_name_undone(fs, &from, &to, &lost);
+synced:
 	if (rc != 0 && rc != -ENOENT) {
 		fs_count(fs, FS_SYNC_ERRORS, 1);
 		log_err("cannot make '%s' durable on home: %s", newname, strerror(-rc));
@@ -353,7 +404,8 @@ void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	else if (newdirfd < 0)
 		rc = newdirfd;
 	else
-		rc = fs_name_rename(fs, parent, dirfd, name, newparent, newdirfd, newname, flags);
+		rc = fs_name_rename(fs, parent, dirfd, name, newparent, newdirfd, newname, flags,
+				    fuse_req_ctx(req)->pid);
 	if (dirfd >= 0)
 		io_close(fs->io, dirfd);
 	if (newdirfd >= 0)
@@ -365,6 +417,7 @@ void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char
 {
 	struct fs *fs = fs_from(req);
 	struct fuse_entry_param e;
+	struct tier_meta meta = { .lease = NULL };
 	int fd, dirfd, rc;
 
 	if (fs_virtual_is(ino) || fs_virtual_owns(newparent, newname)) {
@@ -378,9 +431,13 @@ void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char
 	else if (dirfd < 0)
 		rc = dirfd;
 	else
+		rc = tier_meta_begin(fs->tier, fd, &meta);
+	if (rc == 0)
 		rc = io_linkfd(fs->io, fd, dirfd, newname);
 	if (rc == 0)
-		fs_attr_own_change(fs, ino, fd, false);
+		fs_attr_own_change(fs, ino, fd, &meta);
+	else
+		tier_meta_end(fs->tier, &meta, NULL);
 	if (rc == 0)
 		rc = fs_name_entry(fs, newparent, dirfd, newname, &e);
 	if (fd >= 0)

@@ -25,7 +25,16 @@ static int fs_option_set(const struct fs_option *o, void *out, const char *value
 {
 	char *at = (char *)out + o->offset;
 
-	if (o->kind == FS_OPTION_FLAG) {
+	if (o->kind == FS_OPTION_LIST) {
+		struct fs_option_list *list = (struct fs_option_list *)(void *)at;
+
+		if (value == NULL || list->count == FS_OPTION_LIST_MAX) {
+			snprintf(err, errlen, value == NULL ? "option '%s' needs a value" : "option '%s' is given too often",
+				 o->name);
+			return -EINVAL;
+		}
+		list->item[list->count++] = value;
+	} else if (o->kind == FS_OPTION_FLAG) {
 		bool *flag = (bool *)(void *)at;
 
 		if (value != NULL || *flag) {
@@ -88,7 +97,7 @@ int fs_options_parse(const struct fs_option *table, size_t n, void *out, int *ar
 			snprintf(err, errlen, "unknown option '%s'", arg);
 			return -EINVAL;
 		}
-		if (value == NULL && o->kind == FS_OPTION_TEXT && i + 1 < *argc)
+		if (value == NULL && o->kind != FS_OPTION_FLAG && i + 1 < *argc)
 			value = argv[++i];
 		rc = fs_option_set(o, out, value, err, errlen);
 		if (rc != 0)

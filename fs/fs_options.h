@@ -7,7 +7,15 @@
 
 enum fs_option_kind {
 	FS_OPTION_FLAG,                 /* bool */
-	FS_OPTION_TEXT                  /* const char *, borrowed from argv */
+	FS_OPTION_TEXT,                 /* const char *, borrowed from argv */
+	FS_OPTION_LIST                  /* struct fs_option_list: may be given several times */
+};
+
+#define FS_OPTION_LIST_MAX 8
+
+struct fs_option_list {
+	const char *item[FS_OPTION_LIST_MAX];   /* borrowed from argv, in order */
+	unsigned count;
 };
 
 struct fs_option {
@@ -20,7 +28,7 @@ struct fs_option {
 };
 
 /* Options may stand anywhere before "--".  "--name=value", "--name value" and "-x value" are taken; what is
- * no option is left in argv[0 .. *argc), in order.  Given twice is an error.  0, or -EINVAL and a line. */
+ * no option is left in argv[0 .. *argc), in order.  Given twice is an error but for lists.  0, or -EINVAL and a line. */
 int fs_options_parse(const struct fs_option *table, size_t n, void *out, int *argc, char **argv,
 		     char *err, size_t errlen) __attribute__((warn_unused_result));
 

@@ -9,7 +9,7 @@
 #define FS_VIRTUAL_BIT (1ull << 62)
 #define FS_MAP_BIT     (1ull << 61)
 
-enum { FS_V_DIR = 1, FS_V_STATS, FS_V_METRICS, FS_V_MAP, FS_V_COUNT };
+enum { FS_V_DIR = 1, FS_V_STATS, FS_V_METRICS, FS_V_MAP, FS_V_EVENTS, FS_V_TRACE, FS_V_PLAN, FS_V_COUNT };
 
 static const struct {
 	const char *name;
@@ -20,6 +20,9 @@ static const struct {
 	[FS_V_STATS]   = { "stats", false, FS_VIRTUAL_BIT | FS_V_DIR },
 	[FS_V_METRICS] = { "metrics", false, FS_VIRTUAL_BIT | FS_V_DIR },
 	[FS_V_MAP]     = { "map", true, FS_VIRTUAL_BIT | FS_V_DIR },
+	[FS_V_EVENTS]  = { "events", false, FS_VIRTUAL_BIT | FS_V_DIR },
+	[FS_V_TRACE]   = { "trace", false, FS_VIRTUAL_BIT | FS_V_DIR },
+	[FS_V_PLAN]    = { "plan", false, FS_VIRTUAL_BIT | FS_V_DIR },
 };
 
 bool fs_virtual_owns(fuse_ino_t parent, const char *name)
@@ -94,6 +97,26 @@ static int fs_virtual_map_text(struct fs *fs, fuse_ino_t ino, char **text)
 	return fs_report_map(fs, fs_inode_by_st_ino(fs->inodes, st_ino), text);
 }
 
+static int fs_virtual_text(struct fs *fs, fuse_ino_t ino, char **text)
+{
+	if (fs_virtual_is_map(ino))
+		return fs_virtual_map_text(fs, ino, text);
+	switch (ino & 0xff) {
+	case FS_V_STATS:
+		return fs_report_stats(fs, text);
+	case FS_V_METRICS:
+		return fs_report_metrics(fs, text);
+	case FS_V_EVENTS:
+		return tier_events_print(fs->tier, text);
+	case FS_V_TRACE:
+		return tier_trace_print(fs->tier, text);
+	case FS_V_PLAN:
+		return tier_plan_print(fs->tier, text);
+	default:
+		return -EISDIR;
+	}
+}
+
 void fs_virtual_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs_handle h = { .nodeid = ino, .fd = -1 };
@@ -102,12 +125,8 @@ void fs_virtual_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if ((fi->flags & O_ACCMODE) != O_RDONLY)
 		rc = -EACCES;
-	else if (fs_virtual_is_map(ino))
-		rc = fs_virtual_map_text(fs, ino, &h.text);
-	else if ((ino & 0xff) == FS_V_STATS)
-		rc = fs_report_stats(fs, &h.text);
 	else
-		rc = fs_report_metrics(fs, &h.text);
+		rc = fs_virtual_text(fs, ino, &h.text);
 	if (rc == 0) {
 		h.text_len = strlen(h.text);
 		rc = fs_handle_add(fs->handles, &h, &fi->fh);

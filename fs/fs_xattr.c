@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,7 @@ static int fs_xattr_tier(struct fs *fs, fuse_ino_t ino, char **out)
 	rc = fs_report_usage(fs, ino, &u);
 	if (rc != 0)
 		return rc;
-	tier_usage_print(&u, buf, sizeof(buf));
+	tier_usage_print(fs->tier, &u, buf, sizeof(buf));
 	*out = strdup(buf);
 	return *out != NULL ? 0 : -ENOMEM;
 }
@@ -60,24 +61,197 @@ static int fs_xattr_stats(struct fs *fs, fuse_ino_t ino, char **out)
 	return ino == FUSE_ROOT_ID ? fs_report_stats(fs, out) : -ENODATA;
 }
 
-/* When its bytes were last compared with its name.  Nothing compares them yet, and it says so. */
+/* The file that is asked about, opened, with its stat and path below home. */
+struct fs_xattr_file {
+	int fd;
+	struct stat st;
+	char path[PATH_MAX];
+};
+
+static int fs_xattr_open(struct fs *fs, fuse_ino_t ino, struct fs_xattr_file *f)
+{
+	int rc;
+
+	f->fd = fs_inode_open(fs->inodes, ino, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+	if (f->fd < 0)
+		return f->fd;
+	if (!fs_inode_path(fs->inodes, ino, 0, f->path))
+		f->path[0] = '\0';
+	rc = io_fstat(fs->io, f->fd, &f->st);
+	if (rc != 0)
+		io_close(fs->io, f->fd);
+	return rc;
+}
+
+static int fs_xattr_of_stat(struct fs *fs, fuse_ino_t ino, char **out,
+			    int (*print)(struct tier *t, const struct stat *st, char **out))
+{
+	struct fs_xattr_file f;
+	int rc = fs_xattr_open(fs, ino, &f);
+
+	if (rc != 0)
+		return rc;
+	io_close(fs->io, f.fd);
+	return S_ISREG(f.st.st_mode) ? print(fs->tier, &f.st, out) : -ENODATA;
+}
+
+static int fs_xattr_heat(struct fs *fs, fuse_ino_t ino, char **out)
+{
+	return fs_xattr_of_stat(fs, ino, out, tier_heat_print);
+}
+
+static int fs_xattr_why(struct fs *fs, fuse_ino_t ino, char **out)
+{
+	return fs_xattr_of_stat(fs, ino, out, tier_why_print);
+}
+
+static int fs_xattr_warm(struct fs *fs, fuse_ino_t ino, char **out)
+{
+	return fs_xattr_of_stat(fs, ino, out, tier_warm_print);
+}
+
 static int fs_xattr_verified(struct fs *fs, fuse_ino_t ino, char **out)
 {
-	(void)fs;
+	struct fs_xattr_file f;
+	int rc = fs_xattr_open(fs, ino, &f);
+
+	if (rc != 0)
+		return rc;
+	rc = S_ISREG(f.st.st_mode) ? tier_verified_print(fs->tier, f.fd, &f.st, out) : -ENODATA;
+	io_close(fs->io, f.fd);
+	return rc;
+}
+
+static int fs_xattr_pin(struct fs *fs, fuse_ino_t ino, char **out)
+{
+	struct fs_xattr_file f;
+	int rc = fs_xattr_open(fs, ino, &f);
+
+	if (rc != 0)
+		return rc;
+	rc = tier_pin_print(fs->tier, f.fd, f.path, out);
+	io_close(fs->io, f.fd);
+	return rc;
+}
+
+/* "none": -1; a tier's name: its number; else -EINVAL. */
+static int fs_xattr_parse_tier(struct fs *fs, const char *value, int *id)
+{
+	*id = strcmp(value, "none") == 0 ? -1 : tier_find(fs->tier, value);
+	return *id == -ENOENT ? -EINVAL : 0;
+}
+
+static int fs_xattr_set_pin(struct fs *fs, fuse_ino_t ino, const struct fs_xattr_file *f, const char *value)
+{
+	int id = TIER_PIN_REMOVE, rc = value != NULL ? fs_xattr_parse_tier(fs, value, &id) : 0;
+
+	if (rc == 0)
+		rc = tier_pin(fs->tier, f->fd, &f->st, f->path, id);
+	if (rc == 0)
+		fs_attr_own_change(fs, ino, f->fd, NULL);
+	return rc;
+}
+
+struct fs_xattr_below {
+	struct fs *fs;
+	int dirfd, depth, to;
+	char path[PATH_MAX];
+};
+
+/* A directory is warmed file by file. */
+static int fs_xattr_warm_entry(void *ctx, const char *name)
+{
+	struct fs_xattr_below *w = ctx, below;
+	struct fs *fs = w->fs;
+	struct stat st;
+	int fd;
+
+	if (snprintf(below.path, sizeof(below.path), "%s%s%s", w->path, w->path[0] != '\0' ? "/" : "", name) >=
+	    (int)sizeof(below.path))
+		return 0;
+	fd = home_openat_dir(fs->home, w->dirfd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return 0;
+	if (io_fstat(fs->io, fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= (off_t)TIER_EXTENT_BYTES) {
+		if (tier_warm(fs->tier, fd, &st, below.path, w->to) != 0)
+			log_warn("cannot warm '%s'", below.path);
+	} else if (S_ISDIR(st.st_mode) && w->depth > 0) {
+		below.fs = fs;
+		below.dirfd = fd;
+		below.depth = w->depth - 1;
+		below.to = w->to;
+		if (home_list(fs->home, fd, fs_xattr_warm_entry, &below) != 0)
+			log_warn("cannot list '%s'", below.path);
+	}
+	io_close(fs->io, fd);
+	return 0;
+}
+
+static int fs_xattr_set_warm(struct fs *fs, fuse_ino_t ino, const struct fs_xattr_file *f, const char *value)
+{
+	struct fs_xattr_below w = { .fs = fs, .dirfd = f->fd, .depth = 32 };
+	int rc = fs_xattr_parse_tier(fs, value, &w.to);
+
 	(void)ino;
-	*out = strdup("never");
-	return *out != NULL ? 0 : -ENOMEM;
+	if (rc != 0 || !S_ISDIR(f->st.st_mode))
+		return rc != 0 ? rc : tier_warm(fs->tier, f->fd, &f->st, f->path, w.to);
+	snprintf(w.path, sizeof(w.path), "%s", f->path);
+	return home_list(fs->home, f->fd, fs_xattr_warm_entry, &w);
+}
+
+static int fs_xattr_set_verified(struct fs *fs, fuse_ino_t ino, const struct fs_xattr_file *f, const char *value)
+{
+	bool start = strcmp(value, "now") == 0;
+
+	(void)ino;
+	if (!start && strcmp(value, "stop") != 0)
+		return -EINVAL;
+	return tier_verify(fs->tier, f->fd, &f->st, f->path, start);
 }
 
 static const struct {
 	const char *name;               /* after the prefix */
 	int (*get)(struct fs *fs, fuse_ino_t ino, char **out);
+	int (*set)(struct fs *fs, fuse_ino_t ino, const struct fs_xattr_file *f, const char *value);
 } fs_xattr_table[] = {
-	{ "tier", fs_xattr_tier },
-	{ "map", fs_xattr_map },
-	{ "stats", fs_xattr_stats },
-	{ "verified", fs_xattr_verified },
+	{ "tier", fs_xattr_tier, NULL },
+	{ "map", fs_xattr_map, NULL },
+	{ "stats", fs_xattr_stats, NULL },
+	{ "heat", fs_xattr_heat, NULL },
+	{ "why", fs_xattr_why, NULL },
+	{ "pin", fs_xattr_pin, fs_xattr_set_pin },
+	{ "warm", fs_xattr_warm, fs_xattr_set_warm },
+	{ "verified", fs_xattr_verified, fs_xattr_set_verified },
 };
+
+/* An order: from root or the owner only, by whatever name the kernel let through.  value NULL: taken back. */
+static int fs_xattr_set_virtual(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size)
+{
+	struct fs *fs = fs_from(req);
+	struct fs_xattr_file f;
+	char text[64];
+	int rc = -EPERM;
+
+	name += sizeof(FS_XATTR_PREFIX) - 1;
+	if (size >= sizeof(text))
+		return -EINVAL;
+	if (value != NULL)
+		memcpy(text, value, size);
+	text[size] = '\0';
+	for (size_t i = 0; i < sizeof(fs_xattr_table) / sizeof(fs_xattr_table[0]); i++) {
+		if (strcmp(fs_xattr_table[i].name, name) != 0 || fs_xattr_table[i].set == NULL ||
+		    (value == NULL && fs_xattr_table[i].set != fs_xattr_set_pin))
+			continue;
+		rc = fs_xattr_open(fs, ino, &f);
+		if (rc != 0)
+			return rc;
+		rc = -EPERM;
+		if (fuse_req_ctx(req)->uid == 0 || fuse_req_ctx(req)->uid == f.st.st_uid)
+			rc = fs_xattr_table[i].set(fs, ino, &f, value != NULL ? text : NULL);
+		io_close(fs->io, f.fd);
+	}
+	return rc;
+}
 
 static int fs_xattr_get_virtual(struct fs *fs, fuse_ino_t ino, const char *name, char **out)
 {
@@ -176,19 +350,31 @@ void fs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 static void fs_xattr_change(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
 	struct fs *fs = fs_from(req);
+	struct tier_meta meta;
 	int fd, rc;
 
-	if (!fs_xattr_is_user(name) || fs_xattr_is_virtual(name) || fs_virtual_is(ino)) {
+	if (fs_xattr_is_virtual(name) && !fs_virtual_is(ino)) {
+		rc = fs_xattr_set_virtual(req, ino, name, value, size);
+		fuse_reply_err(req, fs_err(fs, rc));
+		return;
+	}
+	if (!fs_xattr_is_user(name) || fs_virtual_is(ino)) {
 		fuse_reply_err(req, fs_xattr_is_user(name) ? EPERM : EOPNOTSUPP);
 		return;
 	}
 	fd = fs_inode_open(fs->inodes, ino, O_PATH | O_NOFOLLOW);
-	if (fd < 0)
-		rc = fd;
-	else if (value != NULL)
+	rc = fd < 0 ? fd : tier_meta_begin(fs->tier, fd, &meta);
+	if (rc != 0)
+		goto out;
+	if (value != NULL)
 		rc = io_fsetxattr(fs->io, fd, name, value, size, flags);
 	else
 		rc = io_fremovexattr(fs->io, fd, name);
+	if (rc == 0)
+		fs_attr_own_change(fs, ino, fd, &meta);
+	else
+		tier_meta_end(fs->tier, &meta, NULL);
+out:
 	if (fd >= 0)
 		io_close(fs->io, fd);
 	fuse_reply_err(req, fs_err(fs, rc));

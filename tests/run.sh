@@ -7,30 +7,40 @@
 #   sanitized  unit again (for TSan: what has threads), and the random and racing e2e tests, under
 #              ASan + UBSan and under TSan
 #
-# BUILD says where the programs are; what a test printed is in $BUILD/log/GROUP/NAME.log.
+# BUILD says where the programs are; what a test printed is in $BUILD/log/GROUP/NAME.log.  What failed is
+# said where it failed and once more before the last line: of a long run often only the end is kept.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 export BUILD=${BUILD:-build}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
-export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1 suppressions=$PWD/tests/tsan.supp}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1 no_huge_pages_for_shadow=0 suppressions=$PWD/tests/tsan.supp}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 
 passed=0 failed=0 skipped=0
 fuzz_inputs=0
+unit_limit=$([[ -n ${HEARTH_LONG:-} ]] && echo 7200 || echo 1500)       # seconds; the random ones take most
 
 add() { passed=$((passed + $1)); failed=$((failed + $2)); skipped=$((skipped + $3)); }
 
+# failure NAME LOG - remembers the lines of LOG that say what went wrong (the last ones where none does).
+failures=
+failure() {
+	local lines
+	lines=$(grep -E '^[ |]*FAILED|^ *not ok|\[  FAILED  \] [^0-9]|\[  ERROR|\[   LINE|ERROR: |SUMMARY: |runtime error|panic|died|seed' "$2" | head -n 20)
+	failures+="failed: $1 ($BUILD)"$'\n'"$(sed 's/^/    /' <<<"${lines:-$(tail -n 12 "$2")}")"$'\n'
+}
+
 # One program of many tests: cmocka's lines are counted; one that dies counts as one failure more.
 run_cmocka() {
-	local name=$1 log=$BUILD/log/unit/$1.log program=$2 rc ok bad skip
-	timeout 600 "$program" >"$log" 2>&1 </dev/null; rc=$?
+	local name=$1 log=$BUILD/log/unit/$1.log program=$2 rc ok bad skip from=$SECONDS
+	timeout "$unit_limit" "$program" >"$log" 2>&1 </dev/null; rc=$?
 	ok=$(grep -c '^\[       OK \]' "$log")
 	skip=$(grep -c '^\[  SKIPPED \] [^0-9]' "$log")
 	bad=$(awk '/^\[==========\] .*run\./ {exit} /^\[  FAILED  \] [^0-9]/ {n++} END {print n + 0}' "$log")
 	[[ $rc == 0 || $bad -gt 0 ]] || bad=1
 	[[ $rc != 0 || $((ok + bad + skip)) -gt 0 ]] || bad=1          # a program without tests proves nothing
-	printf '  %-34s %4d passed %3d failed %3d skipped\n' "$name" "$ok" "$bad" "$skip"
-	[[ $bad == 0 ]] || tail -n 40 "$log"
+	printf '  %-34s %4d passed %3d failed %3d skipped %5d s\n' "$name" "$ok" "$bad" "$skip" $((SECONDS - from))
+	[[ $bad == 0 ]] || { tail -n 40 "$log"; failure "$name" "$log"; }
 	add "$ok" "$bad" "$skip"
 }
 
@@ -47,6 +57,7 @@ run_fuzzer() {
 	else
 		printf '  %-34s FAILED\n' "$name"
 		tail -n 40 "$log"
+		failure "$name" "$log"
 		add 0 1 0
 	fi
 }
@@ -58,7 +69,7 @@ group_unit() {
 	for t in tests/unit/test_*.c tests/fault/test_*.c; do
 		[[ -e $t ]] || continue
 		# a test of one thread tells ThreadSanitizer nothing and takes it minutes
-		[[ $BUILD != */tsan ]] || [[ $t =~ pool|session|golden|test_map\.c ]] || grep -q pthread_create "$t" || continue
+		[[ $BUILD != */tsan ]] || [[ $t =~ pool|session|stream|test_golden|ring|test_map\.c ]] || grep -q pthread_create "$t" || continue
 		t=${t#tests/}; t=${t%.c}
 		run_cmocka "$(basename "$t")" "$BUILD/tests/$t"
 	done
@@ -79,7 +90,8 @@ run_script() {
 	"$@" 2>&1 </dev/null | tee "$log" | sed 's/^/  /'
 	counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$log" | tail -n 1)
 	# shellcheck disable=SC2086
-	if [[ -n $counts ]]; then add $counts; else echo "  $group: no closing line"; add 0 1 0; fi
+	if [[ -n $counts ]]; then add $counts; else echo "  $group: no closing line"; add 0 1 0; counts="0 1 0"; fi
+	[[ $counts == *" 0 "* ]] || failure "$group" "$log"
 }
 
 group_lint() { run_script lint tests/lint/run.sh; }
@@ -90,6 +102,7 @@ sanitized() {
 	echo "building for $name"
 	if ! make --no-print-directory -s tests BUILD="$BUILD/$name" SAN="$san" CFLAGS="-O1 -g" >"$BUILD/log/build-$name.log" 2>&1; then
 		tail -n 20 "$BUILD/log/build-$name.log"
+		failure "build of $name" "$BUILD/log/build-$name.log"
 		add 0 1 0
 		return
 	fi
@@ -111,6 +124,7 @@ for g in "$@"; do
 	*) echo "run.sh: unknown group '$g'" >&2; exit 2 ;;
 	esac
 done
+printf '%s' "$failures"
 echo "fuzz inputs: $fuzz_inputs; logs in $BUILD/log"
 echo "$passed passed, $failed failed, $skipped skipped"
 [[ $failed == 0 ]]

@@ -22,21 +22,13 @@ struct home {
 	char path[PATH_MAX];
 };
 
-/* A daemon that is ending holds its lock a little longer than its mount: unmount and mount again must
- * work, so the lock is waited for, though not long. */
 static int home_lock(struct home *h, char *err, size_t errlen)
 {
-	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	int rc = io_lock_dir(h->fd);
 
-	for (int i = 0; i < 100; i++) {
-		if (flock(h->fd, LOCK_EX | LOCK_NB) == 0)
-			return 0;
-		if (errno != EWOULDBLOCK)
-			return 0;       /* a file system without flock on directories: nothing to hold on to */
-		nanosleep(&pause, NULL);
-	}
-	snprintf(err, errlen, "home '%s' is already mounted by another hearth", h->path);
-	return -EBUSY;
+	if (rc != 0)
+		snprintf(err, errlen, "home '%s' is already mounted by another hearth", h->path);
+	return rc;
 }
 
 int home_open(struct home **out, const char *dir, const struct io *io, char *err, size_t errlen)

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
+#include <sys/file.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *const io_op_names[IO_OP_COUNT] = {
@@ -23,8 +26,7 @@ const char *io_op_name(enum io_op op)
 	return (unsigned)op < IO_OP_COUNT ? io_op_names[op] : "unknown";
 }
 
-/* Ask the hook: 0 to go on, IO_SWALLOW, or the error to return. */
-static int io_ask(const struct io *io, enum io_op op, int fd, const char *name, size_t *len)
+int io_ask(const struct io *io, enum io_op op, int fd, const char *name, size_t *len)
 {
 	struct io_call call = { .op = op, .fd = fd, .name = name, .len = len != NULL ? *len : 0 };
 	int rc;
@@ -58,6 +60,24 @@ static void io_fd_path(char path[32], int fd)
 	snprintf(path, 32, "/proc/self/fd/%d", fd);
 }
 
+/* Callers that must not wait for a pipe's other end open with O_NONBLOCK.  Of a regular file that makes the open
+ * fail while a lease on it is being broken, which takes a moment only: then open it again, and wait.  path_fd is
+ * open on the file with O_PATH, or in any other way. */
+static int io_open_leased(int path_fd, int flags)
+{
+	char path[32];
+	struct stat st;
+
+	if (fstat(path_fd, &st) == -1)
+		return -1;
+	if (!S_ISREG(st.st_mode)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	io_fd_path(path, path_fd);
+	return open(path, (flags & ~(O_NOFOLLOW | O_NONBLOCK | O_CREAT | O_EXCL)) | O_CLOEXEC);
+}
+
 int io_open_beneath(const struct io *io, int dirfd, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {
@@ -74,6 +94,17 @@ int io_open_beneath(const struct io *io, int dirfd, const char *path, int flags,
 	do {
 		rc = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 	} while (rc == -1 && (errno == EINTR || (errno == EAGAIN && ++tries < 64)));
+	if (rc == -1 && errno == EAGAIN && (flags & (O_NONBLOCK | O_PATH)) == O_NONBLOCK) {
+		int path_fd;
+
+		how.flags = O_PATH | O_CLOEXEC | (uint64_t)(flags & O_NOFOLLOW);
+		how.mode = 0;
+		path_fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+		if (path_fd != -1) {
+			rc = io_open_leased(path_fd, flags);
+			close(path_fd);
+		}
+	}
 	return io_result(rc);
 }
 
@@ -86,7 +117,24 @@ int io_reopen(const struct io *io, int fd, int flags)
 	if (rc < 0)
 		return rc;
 	io_fd_path(path, fd);
-	return io_result(open(path, (flags & ~O_NOFOLLOW) | O_CLOEXEC));
+	rc = open(path, (flags & ~O_NOFOLLOW) | O_CLOEXEC);
+	if (rc == -1 && errno == EAGAIN && (flags & O_NONBLOCK))
+		rc = io_open_leased(fd, flags);
+	return io_result(rc);
+}
+
+int io_lock_dir(int fd)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+
+	for (int i = 0; i < 100; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK)
+			return 0;       /* a file system without flock on directories: nothing to hold on to */
+		nanosleep(&pause, NULL);
+	}
+	return -EBUSY;
 }
 
 int io_close(const struct io *io, int fd)
@@ -127,6 +175,20 @@ ssize_t io_pread(const struct io *io, int fd, void *buf, size_t len, off_t off)
 		done += (size_t)n;
 	}
 	return (ssize_t)done;
+}
+
+ssize_t io_pread_cached(const struct io *io, int fd, void *buf, size_t len, off_t off)
+{
+	struct iovec iov = { .iov_base = buf };
+	ssize_t n;
+	int rc;
+
+	rc = io_ask(io, IO_PREAD, fd, NULL, &len);
+	if (rc < 0)
+		return rc;
+	iov.iov_len = len;
+	n = preadv2(fd, &iov, 1, off, RWF_NOWAIT);
+	return n == -1 ? -errno : n;
 }
 
 ssize_t io_pwrite(const struct io *io, int fd, const void *buf, size_t len, off_t off)

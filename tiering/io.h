@@ -42,16 +42,25 @@ struct io {
 /* The operation's name for messages and for tests that arm by name. */
 const char *io_op_name(enum io_op op);
 
+/* Ask the hook, for what goes to the kernel by another way than the calls below (ring.h): 0 to go on, IO_SWALLOW,
+ * or the error to return.  name and len may be NULL; *len becomes smaller where the hook says so. */
+int io_ask(const struct io *io, enum io_op op, int fd, const char *name, size_t *len);
+
 /* openat2(2): beneath dirfd only, crossing neither symbolic links nor mounts.  Always O_CLOEXEC. */
 int io_open_beneath(const struct io *io, int dirfd, const char *path, int flags, mode_t mode);
 /* open(2) of /proc/self/fd/FD: the same file once more with other flags, also when it has no name. */
 int io_reopen(const struct io *io, int fd, int flags);
+/* flock(2) of an open directory, which ends with the process.  A daemon that is ending holds its lock a little longer
+ * than its mount, so it is waited for, though not long.  0, also on a file system without such locks; -EBUSY. */
+int io_lock_dir(int fd);
 int io_close(const struct io *io, int fd);
 int io_fstat(const struct io *io, int fd, struct stat *st);         /* O_PATH descriptors too */
 
 /* Whole reads: shorter than len only at the end of the file.  Writes: len; less when the medium gave out
  * after some bytes, as write(2) says it; or negative errno. */
 ssize_t io_pread(const struct io *io, int fd, void *buf, size_t len, off_t off);
+/* What the page cache has of it from off on, without waiting for a device: maybe less, 0, or -EAGAIN. */
+ssize_t io_pread_cached(const struct io *io, int fd, void *buf, size_t len, off_t off);
 ssize_t io_pwrite(const struct io *io, int fd, const void *buf, size_t len, off_t off);
 
 int io_fsync(const struct io *io, int fd);

@@ -37,6 +37,7 @@ static const char *const map_db_sql[MAP_SQL_COUNT] = {
 	[MAP_SQL_CHUNK_CLEAR] = "DELETE FROM chunk WHERE blob = ?1",
 	[MAP_SQL_HEAT_GET] = "SELECT value FROM heat WHERE blob = ?1",
 	[MAP_SQL_HEAT_PUT] = "INSERT OR REPLACE INTO heat VALUES(?1, ?4)",
+	[MAP_SQL_HEAT_ALL] = "SELECT blob, value FROM heat ORDER BY blob",
 	[MAP_SQL_HEAT_DEL] = "DELETE FROM heat WHERE blob = ?1",
 	[MAP_SQL_NAME_GET] = "SELECT value FROM name WHERE kind = ?1 AND name = ?5",
 	[MAP_SQL_NAME_PUT] = "INSERT OR REPLACE INTO name VALUES(?1, ?5, ?4)",

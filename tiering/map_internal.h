@@ -22,7 +22,7 @@ enum map_sql {
 	MAP_SQL_BLOB_GET, MAP_SQL_BLOB_PUT, MAP_SQL_BLOB_DEL, MAP_SQL_BLOB_UP, MAP_SQL_BLOB_DOWN,
 	MAP_SQL_CHUNK_GET, MAP_SQL_CHUNK_PUT, MAP_SQL_CHUNK_DEL, MAP_SQL_CHUNK_NEXT, MAP_SQL_CHUNK_FROM,
 	MAP_SQL_CHUNK_CLEAR,
-	MAP_SQL_HEAT_GET, MAP_SQL_HEAT_PUT, MAP_SQL_HEAT_DEL,
+	MAP_SQL_HEAT_GET, MAP_SQL_HEAT_PUT, MAP_SQL_HEAT_ALL, MAP_SQL_HEAT_DEL,
 	MAP_SQL_NAME_GET, MAP_SQL_NAME_PUT, MAP_SQL_NAME_DEL, MAP_SQL_NAME_ALL,
 	MAP_SQL_COUNT
 };
@@ -87,11 +87,15 @@ struct map_visit {
 
 struct map_scan_result {
 	uint64_t bad_rows, unreadable;
+	bool heat_lost;                 /* some or all of it could not be read; what the rest says stands */
 	uint64_t disagreeing;           /* blobs with agrees false */
 	struct map_row_set root;        /* of the good rows */
 	bool root_agrees;               /* root is what the file says, but for damaged rows */
 };
 
+bool map_scan_damaged(const struct map_scan_result *r);
+/* Whether all of the heat can be read, also what is of no blob: writing meets those pages too, and would fail. */
+int map_scan_heat_pages(struct map_db *d, struct map_scan_result *out) __attribute__((warn_unused_result));
 /* 0, -ENOMEM, or what a visitor returned.  Damage is counted in *out. */
 int map_scan(struct map_db *d, const struct map_visit *v, struct map_scan_result *out)
 	__attribute__((warn_unused_result));

@@ -83,7 +83,7 @@ int map_load(struct map *m, const struct map_loader *loader)
 	if (m->d.db == NULL)
 		return 0;
 	rc = map_scan(&m->d, &visit, &seen);
-	if (rc == 0 && (seen.bad_rows != 0 || seen.unreadable != 0 || seen.disagreeing != 0 || !seen.root_agrees))
+	if (rc == 0 && map_scan_damaged(&seen))
 		atomic_compare_exchange_strong(&m->read_only, &none, -EIO);
 	return rc;
 }

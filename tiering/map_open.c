@@ -16,11 +16,6 @@ struct map_repair {
 	char path[PATH_MAX], new_path[PATH_MAX];
 };
 
-static bool map_repair_damaged(const struct map_scan_result *r)
-{
-	return r->bad_rows != 0 || r->unreadable != 0 || r->disagreeing != 0 || !r->root_agrees;
-}
-
 static int map_repair_sync_dir(const struct map_repair *r)
 {
 	int rc = io_fsync(r->cfg->io, r->dirfd);
@@ -149,7 +144,7 @@ static int map_repair_rebuild(struct map_repair *r, struct map_db *d, const stru
 	int rc;
 
 	r->report->bad_rows += seen->bad_rows;
-	r->report->unreadable += seen->unreadable;
+	r->report->unreadable += seen->unreadable + seen->heat_lost;
 	rc = map_repair_copy(r, d, !seen->root_agrees);
 	map_db_close(d);
 	map_repair_remove(r, MAP_NEW "-wal");
@@ -178,15 +173,20 @@ static int map_repair_open(struct map_repair *r, struct map_db *d, struct map_ro
 		return rc;
 	map_db_read_ahead(d);
 	rc = map_scan(d, &nothing, &seen);
+	if (rc == 0)
+		rc = map_scan_heat_pages(d, &seen);
 	if (rc != 0) {
 		map_db_close(d);
 		return rc;
 	}
+	/* it was opened for writing: damage of its header made SQLite take it for one of a later version, to be read only */
+	if (sqlite3_db_readonly(d->db, "main") == 1)
+		seen.unreadable++;
 	if (lost) {                             /* the rows are whole, and of an older commit */
 		seen.unreadable++;
 		seen.root_agrees = false;
 	}
-	if (map_repair_damaged(&seen)) {
+	if (map_scan_damaged(&seen)) {
 		rc = map_repair_rebuild(r, d, &seen);
 		return rc == 0 ? -EUCLEAN : rc;
 	}
@@ -216,7 +216,7 @@ static void map_repair_read_only(struct map_repair *r, struct map_db *d)
 	strcpy(p, "?immutable=1");
 	if (map_db_open(d, uri, r->cfg->vfs, MAP_DB_READ) != 0)
 		return;
-	if (map_scan(d, &nothing, &seen) != 0 || map_repair_damaged(&seen))
+	if (map_scan(d, &nothing, &seen) != 0 || map_scan_damaged(&seen))
 		map_db_close(d);
 }
 

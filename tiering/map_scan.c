@@ -30,6 +30,11 @@ static int map_scan_broken(struct map_scan *s, int rc)
 	return 0;
 }
 
+bool map_scan_damaged(const struct map_scan_result *r)
+{
+	return r->bad_rows != 0 || r->unreadable != 0 || r->heat_lost || r->disagreeing != 0 || !r->root_agrees;
+}
+
 /* On to the next chunk row.  floor: its key must be above the one before. */
 static int map_scan_chunk_step(struct map_scan *s, bool floor)
 {
@@ -107,14 +112,16 @@ static int map_scan_heat(struct map_scan *s, uint64_t blob)
 	size_t len;
 	int rc;
 
-	if (s->v->heat == NULL)
+	if (s->v->heat == NULL || s->out->heat_lost)
 		return 0;
 	st = map_db_bind(s->d, MAP_SQL_HEAT_GET, blob, 0, 0);
 	rc = map_db_step(s->d, st);
-	if (rc < 0)
-		return map_scan_broken(s, rc);
-	if (rc == 0)
+	if (rc < 0 && rc != -ENOMEM) {
+		s->out->heat_lost = true;
 		return 0;
+	}
+	if (rc <= 0)
+		return rc;
 	value = sqlite3_column_blob(st, 0);
 	len = (size_t)sqlite3_column_bytes(st, 0);
 	if (map_row_verify(value, len, map_row_key(MAP_ROW_HEAT, blob, 0)) == 0)
@@ -123,6 +130,29 @@ static int map_scan_heat(struct map_scan *s, uint64_t blob)
 		rc = 0;                 /* advisory: not worth a word */
 	sqlite3_reset(st);
 	return rc;
+}
+
+int map_scan_heat_pages(struct map_db *d, struct map_scan_result *out)
+{
+	sqlite3_stmt *st = map_db_bind(d, MAP_SQL_HEAT_ALL, 0, 0, 0);
+	int64_t last = INT64_MIN, id;
+	bool any = false;
+	int rc;
+
+	while ((rc = map_db_step(d, st)) > 0) {
+		id = sqlite3_column_int64(st, 0);
+		if (any && id <= last) {
+			rc = -EBADMSG;
+			break;
+		}
+		any = true;
+		last = id;
+	}
+	sqlite3_reset(st);
+	if (rc == -ENOMEM)
+		return rc;
+	out->heat_lost = out->heat_lost || rc < 0;
+	return 0;
 }
 
 /* Whether the rows found are those that were said to be there, or those but for damaged ones.  When the

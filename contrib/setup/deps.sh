@@ -16,7 +16,7 @@ fuse_version=3.18.3
 fuse_file=fuse3_$fuse_version.orig.tar.gz
 fuse_sha256=bcd19582c5e30f7fe45dd86a5540e998590aa01903afc7ebcbeea6c8ac5421ee
 
-build_packages=(gcc make pkg-config libc6-dev libjansson-dev libsqlite3-dev libxxhash-dev attr fuse3)
+build_packages=(gcc make pkg-config libc6-dev libjansson-dev libsqlite3-dev libxxhash-dev liburing-dev nettle-dev libncurses-dev attr fuse3)
 fuse_packages=(meson ninja-build gcc pkg-config xz-utils)
 test_packages=(libcmocka-dev clang libclang-rt-dev e2fsprogs util-linux fio stress-ng mandoc jq xz-utils)
 

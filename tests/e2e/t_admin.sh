@@ -56,7 +56,14 @@ says 'the map as a file' 0 '^0 6 ram\+home$' cat "$mnt/.hearth/map/$(stat -c %i 
 says 'the map of nothing' 1 'No such file' cat "$mnt/.hearth/map/999999999"
 check 'none is listed' bash -c "! getfattr -d -m - --absolute-names '$file' '$mnt' '$mnt/blobs' '$mnt/blobs/sparse' 2>&1 | grep 'user[.]hearth'"
 says 'a file'\''s own is' 0 '^user.mine="kept"$' getfattr -d --absolute-names "$mnt/blobs/sparse"
-for a in tier map stats verified pin frob; do
+for a in pin warm verified; do
+	says "user.hearth.$a takes no nonsense" 1 'Invalid argument' setfattr -n "user.hearth.$a" -v x "$file"
+done
+check 'a pin that is not there can be removed' setfattr -x user.hearth.pin "$file"
+for a in warm verified; do
+	says "user.hearth.$a is not removable" 1 'Operation not permitted' setfattr -x "user.hearth.$a" "$file"
+done
+for a in tier map stats heat why frob; do
 	says "user.hearth.$a is not writable" 1 'Operation not permitted' setfattr -n "user.hearth.$a" -v x "$file"
 	says "user.hearth.$a is not removable" 1 'Operation not permitted' setfattr -x "user.hearth.$a" "$file"
 done
@@ -79,7 +86,7 @@ fi
 check 'stats is JSON' jq -e '.mountpoint == $m and .home == $h and (.counters | length) >= 10' --arg m "$mnt" --arg h "$home" "$mnt/.hearth/stats"
 says 'the daemon is who it says' 0 "^$e2e_daemon$" jq .pid "$mnt/.hearth/stats"
 check '.hearth is not listed' bash -c "! ls -A '$mnt' | grep -q hearth"
-says '.hearth lists what it has' 0 '^map metrics stats $' bash -c "ls '$mnt/.hearth' | tr '\n' ' '"
+says '.hearth lists what it has' 0 '^events map metrics plan stats trace $' bash -c "ls '$mnt/.hearth' | tr '\n' ' '"
 says '.hearth is a directory nobody writes' 0 '^dr-xr-xr-x' stat -c %A "$mnt/.hearth"
 says "a user.hearth name of home's is not answered" 1 'No such attribute' xattr sly "$mnt/blobs/sparse"
 check 'find does not meet it' bash -c "! find '$mnt' | grep -q '/\.hearth'"

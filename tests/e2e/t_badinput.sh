@@ -41,7 +41,7 @@ refused 'an unknown option' 2 "unknown option '--hoem=x'" hearth_mount --hoem=x 
 refused 'an unknown letter' 2 "unknown option '-z'" hearth_mount -z --home "$work/home" "$mnt"
 refused 'an unknown -o word' 2 "unknown mount option 'frob'" hearth_mount -o "home=$work/home,frob" "$mnt"
 refused 'home in -o and as option' 2 'is given twice' hearth_mount --home "$work/home" -o "home=$work/home" "$mnt"
-refused 'a wrong --native' 2 "'auto' or 'off'" hearth_mount --home "$work/home" --native=perhaps "$mnt"
+refused 'a wrong --native' 2 "'auto', 'home' or 'off'" hearth_mount --home "$work/home" --native=perhaps "$mnt"
 refused 'umount without a place' 2 'say which' "$HEARTH" umount
 refused 'umount of no mount' 1 'not a hearth mount' "$HEARTH" umount "$mnt"
 refused 'status of no mount' 1 'not on a hearth mount' "$HEARTH" status "$mnt"

@@ -5,11 +5,7 @@ files=$(git ls-files --cached --others --exclude-standard 2>/dev/null)
 [ -n "$files" ] || files=$(find . -type f -not -path './.git/*' -not -path './build/*')
 bad=0
 look() {                # WHAT PATTERN
-	# shellcheck disable=SC2086
-	for f in $files; do
-		[ -f "$f" ] || continue
-		grep -InE -e "$2" "$f" /dev/null | cut -c 1-160 | sed "s|^|$1: |"
-	done
+	printf '%s\n' "$files" | tr '\n' '\0' | xargs -0 grep -sInE -e "$2" /dev/null | cut -c 1-160 | sed "s|^|$1: |"
 }
 out=$(
 	look "unfinished" '(^|[^A-Za-z0-9_])([T]ODO|[F]IXME|[X]XX|[H]ACK)([^A-Za-z0-9_]|$)'

@@ -1,15 +1,19 @@
-/* test_fs_cli.c - sizes as people read them, tiers as the mount prints them. */
+/* test_fs_cli.c - sizes as people read them, texts that a terminal may show, files and attributes of a mount. */
+#include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "fs/fs_cli.h"
-#include "tiering/tier.h"
+#include "tests/unit/scratch.h"
 
 static void bytes(void **state)
 {
@@ -26,43 +30,96 @@ static void bytes(void **state)
 		assert_string_equal(fs_cli_bytes(cases[i].n, buf), cases[i].text);
 }
 
-static void tiers(void **state)
+static void texts_for_a_terminal(void **state)
 {
-	static const struct { const char *text; uint64_t ram, home; } cases[] = {
-		{ "", 7, 8 }, { "ram=1 home=2", 1, 2 }, { "home=2 ram=1", 1, 2 }, { "ram=1", 1, 8 }, { "home=5", 7, 5 },
-		{ "nvme=3 ram=1 home=2", 1, 2 }, { "ram=18446744073709551615 home=0", UINT64_MAX, 0 },
-		{ "vram=3 home=2", 7, 2 }, { "ramp=3", 7, 8 }, { " ram=4", 4, 8 }, { "ram", 7, 8 }, { "ram=x", 0, 8 },
+	static const struct { const char *in, *out; } cases[] = {
+		{ "", "" }, { "plain text", "plain text" }, { "a\tb\nc", "a?b?c" }, { "\033[2J", "?[2J" }, { "\x7f", "?" },
+		{ "\xc3\xa9t\xc3\xa9", "\xc3\xa9t\xc3\xa9" }, { "\xc2\x9b" "2J", "?\x9b" "2J" }, { "\xc2", "\xc2" },
 	};
+	char buf[32];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		uint64_t got[TIER_COUNT] = { 7, 8 };
-
-		fs_cli_parse_tiers(cases[i].text, got);
-		assert_int_equal(got[TIER_RAM], cases[i].ram);
-		assert_int_equal(got[TIER_HOME], cases[i].home);
+		strcpy(buf, cases[i].in);
+		assert_string_equal(fs_cli_clean(buf), cases[i].out);
 	}
 }
 
-/* What tiering prints, the commands read. */
-static void what_is_printed_is_read(void **state)
+static void attributes(void **state)
 {
-	struct tier_usage u = { .bytes = { [TIER_RAM] = 123456789012ull, [TIER_HOME] = 5 } };
-	uint64_t got[TIER_COUNT] = { 0 };
-	char text[256];
+	char dir[SCRATCH_PATH], *text = NULL;
 
 	(void)state;
-	tier_usage_print(&u, text, sizeof(text));
-	fs_cli_parse_tiers(text, got);
-	assert_memory_equal(got, u.bytes, sizeof(got));
+	scratch_make(dir);
+	assert_int_equal(fs_cli_xattr(dir, "user.hearth.pin", &text), -ENODATA);
+	assert_null(text);
+	if (fs_cli_set_xattr(dir, "user.hearth.pin", "nvme") == -EOPNOTSUPP) {
+		scratch_remove(dir);
+		print_message("the scratch directory has no extended attributes\n");
+		skip();
+	}
+	assert_int_equal(fs_cli_xattr(dir, "user.hearth.pin", &text), 0);
+	assert_string_equal(text, "nvme");
+	free(text);
+	scratch_remove(dir);
+	assert_int_equal(fs_cli_set_xattr(dir, "user.hearth.pin", "ram"), -ENOENT);
+	assert_int_equal(fs_cli_xattr(dir, "user.hearth.pin", &text), -ENOENT);
+}
+
+static void files_of_the_mount(void **state)
+{
+	static char big[200000];
+	char dir[SCRATCH_PATH], *text = NULL;
+	size_t len = 7;
+
+	(void)state;
+	scratch_make(dir);
+	for (size_t i = 0; i < sizeof(big); i++)
+		big[i] = (char)('a' + i % 23);
+	scratch_file(dir, ".hearth/plan", "one\ntwo\n", 8);
+	scratch_file(dir, ".hearth/empty", "", 0);
+	scratch_file(dir, ".hearth/trace", big, sizeof(big));
+	assert_int_equal(fs_cli_hearth_file(dir, "plan", &text, &len), 0);
+	assert_int_equal(len, 8);
+	assert_string_equal(text, "one\ntwo\n");
+	free(text);
+	assert_int_equal(fs_cli_hearth_file(dir, "empty", &text, &len), 0);
+	assert_int_equal(len, 0);
+	assert_string_equal(text, "");
+	free(text);
+	assert_int_equal(fs_cli_hearth_file(dir, "trace", &text, &len), 0);
+	assert_int_equal(len, sizeof(big));
+	assert_memory_equal(text, big, sizeof(big));
+	assert_int_equal(text[len], '\0');
+	free(text);
+	assert_int_equal(fs_cli_hearth_file(dir, "nothing", &text, &len), -ENOENT);
+	assert_int_equal(fs_cli_hearth_file(dir, "", &text, &len), -EISDIR);
+	scratch_remove(dir);
+}
+
+static void a_file_without_end_is_refused(void **state)
+{
+	char dir[SCRATCH_PATH], path[PATH_MAX], *text = NULL;
+	size_t len;
+
+	(void)state;
+	scratch_make(dir);
+	scratch_file(dir, ".hearth/x", "", 0);
+	scratch_path(path, sizeof(path), dir, ".hearth/trace");
+	assert_int_equal(symlink("/dev/zero", path), 0);
+	assert_int_equal(fs_cli_hearth_file(dir, "trace", &text, &len), -EFBIG);
+	assert_null(text);
+	scratch_remove(dir);
 }
 
 int main(void)
 {
 	const struct CMUnitTest fs_cli_tests[] = {
 		cmocka_unit_test(bytes),
-		cmocka_unit_test(tiers),
-		cmocka_unit_test(what_is_printed_is_read),
+		cmocka_unit_test(texts_for_a_terminal),
+		cmocka_unit_test(attributes),
+		cmocka_unit_test(files_of_the_mount),
+		cmocka_unit_test(a_file_without_end_is_refused),
 	};
 
 	return cmocka_run_group_tests(fs_cli_tests, NULL, NULL);

@@ -513,6 +513,36 @@ static void opening_through_a_handle(void **state)
 	forget(x->t, id, 1);
 }
 
+/* The kernel looked a name up and opens it now; in between it was unlinked. */
+static void opening_what_lost_its_last_name(void **state)
+{
+	struct table *x = *state;
+	char a[PATH_MAX];
+	uint64_t ino, id;
+	int fd;
+
+	scratch_file(x->dir, "a", "one", 3);
+	ino = ino_of(scratch_path(a, sizeof(a), x->dir, "a"));
+	id = learn(x->t, ROOT, "a", ino);
+	fd = open(a, O_PATH | O_CLOEXEC);
+	fs_inode_keep(x->t, id, fd);
+	fs_inode_unkeep(x->t, id);              /* the name stayed */
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	fd = open(a, O_PATH | O_CLOEXEC);
+	fs_inode_keep(x->t, id, fd);
+	assert_int_equal(unlink(a), 0);
+	fs_inode_retire(x->t, id, NULL);
+	fs_inode_unname(x->t, ROOT, "a");
+	assert_opens(x->t, id, ino);
+	scratch_file(x->dir, "a", "two", 3);
+	assert_opens(x->t, id, ino);
+	forget(x->t, id, 1);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	fd = open(a, O_PATH | O_CLOEXEC);
+	fs_inode_keep(x->t, id, fd);            /* nobody's */
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
 static void opening_does_not_follow_links(void **state)
 {
 	struct table *x = *state;
@@ -559,6 +589,7 @@ int main(void)
 		TEST(stale_names_in_a_circle),
 		TEST(opening_by_any_name_that_is_still_true),
 		TEST(opening_through_a_handle),
+		TEST(opening_what_lost_its_last_name),
 		TEST(opening_does_not_follow_links),
 	};
 

@@ -97,13 +97,17 @@ static bool ask_extent(struct disk *d, uint32_t id)
 	return ask.slot != POLICY_NONE;
 }
 
-static void request(struct disk *d, const struct trace *t, size_t n, struct replay_result *out)
+static void request(struct disk *d, const struct trace *t, size_t n, bool classed, struct replay_result *out)
 {
 	uint32_t id = t->id[n];
 	struct blob *b = &d->blob[t->blob[id]];
 	bool part = b->total > d->rules.budget;
 
 	out->hits += d->there[id];
+	if (classed && t->scan[n]) {
+		heat_clock_advance(&d->clock, trace_when(t, n + 1), 0);
+		return;
+	}
 	heat_add(&b->key, &d->clock, 1.0 / b->total);
 	b->touches += b->touches < 2;
 	if (b->slot != POLICY_NONE)
@@ -119,7 +123,7 @@ static void request(struct disk *d, const struct trace *t, size_t n, struct repl
 		d->there[id] = 1;
 		out->moves++;
 	}
-	heat_clock_advance(&d->clock, n + 2, 1);
+	heat_clock_advance(&d->clock, trace_when(t, n + 1), 1);
 }
 
 static int disk_open(struct disk *d, const struct trace *t, uint32_t cap)
@@ -148,14 +152,14 @@ static int disk_open(struct disk *d, const struct trace *t, uint32_t cap)
 	return 0;
 }
 
-int replay_hearth_blobs(const struct trace *t, uint32_t cap, struct replay_result *out)
+static int replay(const struct trace *t, uint32_t cap, bool classed, struct replay_result *out)
 {
 	struct disk d;
 	int rc = disk_open(&d, t, cap);
 
 	*out = (struct replay_result){ 0 };
 	for (size_t i = 0; rc == 0 && i < t->n; i++)
-		request(&d, t, i, out);
+		request(&d, t, i, classed, out);
 	free(d.set.entry);
 	free(d.set.heap);
 	free(d.blob);
@@ -163,4 +167,14 @@ int replay_hearth_blobs(const struct trace *t, uint32_t cap, struct replay_resul
 	free(d.slot);
 	free(d.there);
 	return rc;
+}
+
+int replay_hearth_blobs(const struct trace *t, uint32_t cap, struct replay_result *out)
+{
+	return replay(t, cap, false, out);
+}
+
+int replay_hearth_blobs_classed(const struct trace *t, uint32_t cap, struct replay_result *out)
+{
+	return replay(t, cap, true, out);
 }

@@ -1,6 +1,7 @@
 /* hearth.c - the policy itself, as the mover drives it: a touch, a tick, a plan.
  *
- * A request is a tick, so T is 4 * cap requests as long as that is 240 to 2.4 million of them.
+ * A request is a tick, so T is 4 * cap requests as long as that is 240 to 2.4 million of them; a recorded trace has
+ * ticks of its own.
  */
 #include "tests/bench/policy/replay.h"
 #include "tiering/policy.h"
@@ -98,7 +99,7 @@ static void request(struct hearth *h, const struct trace *t, size_t n, struct op
 		ask.key = heat_key(h->heat[id]);
 		execute(h, move, policy_plan(&h->set, &h->rules, &h->clock, &ask, 1, move, 2), out);
 	}
-	heat_clock_advance(&h->clock, n + 2, seen);
+	heat_clock_advance(&h->clock, trace_when(t, n + 1), seen);
 }
 
 static int replay(const struct trace *t, uint32_t cap, struct options o, struct replay_result *out)

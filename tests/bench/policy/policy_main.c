@@ -1,9 +1,11 @@
 /* policy_main.c - replay traces through hearth's policy and through others; print the tables.
  *
  * Usage: policy_bench ROWS [ROUTE]
+ *        policy_bench ROWS --trace FILE
  *
  * ROWS is written for tests/bench/policy.sh: name|rate or time|unit|target|ours|other, a line each.  ROUTE is
- * a routing trace; without it, or when it is not there, its columns are left out and a line says so.
+ * a routing trace; without it, or when it is not there, its columns are left out and a line says so.  FILE is a
+ * trace that hearth recorded (tiering/trace.h); then nothing else is replayed.
  */
 #include "tests/bench/policy/replay.h"
 
@@ -11,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPT, LRU, ARC, LIRS, S3, TINYLFU, OURS, HIDDEN, RUNS, CLASSED, BLOBS, POLICIES };
+enum { OPT, LRU, ARC, LIRS, S3, TINYLFU, OURS, HIDDEN, RUNS, CLASSED, BLOBS, BLOBS_CLASSED, POLICIES };
 
 static const struct {
 	const char *name;
@@ -28,9 +30,10 @@ static const struct {
 	[RUNS] = { "hearth, hidden, in runs", replay_hearth_runs },
 	[CLASSED] = { "hearth, scans classed", replay_hearth_classed },
 	[BLOBS] = { "hearth, whole blobs", replay_hearth_blobs },
+	[BLOBS_CLASSED] = { "hearth, blobs, classed", replay_hearth_blobs_classed },
 };
 
-enum kind { LOOP, SCAN, LOADS, MIXED, ROUTE, KINDS };
+enum kind { LOOP, SCAN, LOADS, MIXED, ROUTE, RECORDED, KINDS };
 
 static const struct {
 	const char *name;
@@ -41,6 +44,7 @@ static const struct {
 	[LOADS] = { "model loads", { 0.1, 0.2, 0.5 } },
 	[MIXED] = { "mixed", { 0.09, 0.18, 0.45 } },
 	[ROUTE] = { "MoE Qwen3-30B", { 0.05, 0.1, 0.25 } },
+	[RECORDED] = { "recorded", { 0.1, 0.25, 0.5, 0.75 } },
 };
 
 #define LOOP_EXTENTS 2000
@@ -59,7 +63,32 @@ struct tally {
 	FILE *rows;
 };
 
-static int trace_make(struct trace *t, enum kind kind, const char *route)
+static int trace_recorded(struct trace *t, const char *path)
+{
+	struct trace_facts facts;
+	char err[160];
+	FILE *f = fopen(path, "re");
+	int rc;
+
+	if (f == NULL) {
+		rc = -errno;
+		perror(path);
+		return rc;
+	}
+	rc = trace_csv(t, f, &facts, err, sizeof(err));
+	fclose(f);
+	if (rc != 0) {
+		fprintf(stderr, "%s: %s\n", path, err);
+		return rc;
+	}
+	printf("%s: %llu accesses of %u extents of %u blobs in %u s; fills left out %llu, repeats within a tick %llu, lost %llu\n",
+	       path, (unsigned long long)facts.accesses, t->ids, t->blobs, t->tick[t->n - 1] / 4,
+	       (unsigned long long)facts.fills, (unsigned long long)facts.repeats, (unsigned long long)facts.lost);
+	return 0;
+}
+
+/* path: of the routing trace or the recorded one. */
+static int trace_make(struct trace *t, enum kind kind, const char *path)
 {
 	switch (kind) {
 	case LOOP:
@@ -68,11 +97,13 @@ static int trace_make(struct trace *t, enum kind kind, const char *route)
 	case LOADS:
 	case MIXED:
 		return trace_loads(t, kind == MIXED);
+	case RECORDED:
+		return trace_recorded(t, path);
 	case ROUTE:
 	case KINDS:
 		break;
 	}
-	return route != NULL ? trace_route(t, route) : -ENOENT;
+	return path != NULL ? trace_route(t, path) : -ENOENT;
 }
 
 static double hits(const struct table *t, int policy, unsigned size)
@@ -100,6 +131,8 @@ static int best_peer(const struct table *t, unsigned size)
 /* Routing has one blob and no scans: nothing to tell these apart there. */
 static bool applies(enum kind kind, int policy)
 {
+	if (policy == BLOBS_CLASSED)
+		return kind == RECORDED;
 	return kind != ROUTE || (policy != CLASSED && policy != BLOBS);
 }
 
@@ -173,11 +206,31 @@ static void peer_rows(struct tally *y, const struct table *t)
 	}
 }
 
-static int one_table(struct tally *y, enum kind kind, const char *route)
+/* For information: nobody knows what is to be had.  A ratio to none at all is left out. */
+static void recorded_rows(struct tally *y, const struct table *t)
+{
+	static const struct { int policy; const char *as; } seen[] = { { CLASSED, "RAM" }, { BLOBS_CLASSED, "cache" } };
+
+	for (unsigned v = 0; v < sizeof(seen) / sizeof(seen[0]); v++) {
+		for (unsigned i = 0; i < t->sizes; i++) {
+			int ours = seen[v].policy, best = best_peer(t, i);
+			char what[64];
+
+			snprintf(what, sizeof(what), "%s hits, %s", seen[v].as, policies[best].name);
+			if (t->r[ours][i].hits > 0 && t->r[best][i].hits > 0)
+				row(y, t, i, what, "rate", 0, hits(t, ours, i), hits(t, best, i));
+			snprintf(what, sizeof(what), "%s moves, %s", seen[v].as, policies[best].name);
+			if (t->r[ours][i].moves > 0 && t->r[best][i].moves > 0)
+				row(y, t, i, what, "time", 0, moves(t, ours, i), moves(t, best, i));
+		}
+	}
+}
+
+static int one_table(struct tally *y, enum kind kind, const char *path)
 {
 	struct table t = { .kind = kind };
 	struct trace tr = { 0 };
-	int rc = trace_make(&tr, kind, route);
+	int rc = trace_make(&tr, kind, path);
 
 	for (; rc == 0 && t.sizes < 4 && columns[kind].share[t.sizes] > 0; t.sizes++) {
 		double all = kind == SCAN ? LOOP_EXTENTS : tr.ids;
@@ -193,18 +246,46 @@ static int one_table(struct tally *y, enum kind kind, const char *route)
 	print_table(&t);
 	if (kind == LOOP)
 		loop_rows(y, &t);
+	else if (kind == RECORDED)
+		recorded_rows(y, &t);
 	else
 		peer_rows(y, &t);
 	return 0;
 }
 
+static int all_tables(struct tally *y, const char *route)
+{
+	for (int kind = LOOP; kind <= ROUTE; kind++) {
+		int rc = one_table(y, (enum kind)kind, route);
+
+		if (kind == ROUTE && rc == -ENOENT)
+			printf("\nno routing trace: %s is left out\n", columns[kind].name);
+		else if (rc != 0) {
+			fprintf(stderr, "%s: %s\n", columns[kind].name, strerror(-rc));
+			return rc;
+		}
+	}
+	fprintf(y->rows, "sizes where hearth has more hits than the best|rate|of all|0.5|%u|%u\n", y->better, y->sizes);
+	return 0;
+}
+
+static int recorded_table(struct tally *y, const char *path)
+{
+	int rc = one_table(y, RECORDED, path);
+
+	if (rc == -ENOMEM)              /* all else was said where it was seen */
+		fprintf(stderr, "%s: %s\n", path, strerror(-rc));
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
+	bool recorded = argc == 4 && strcmp(argv[2], "--trace") == 0;
 	struct tally y = { 0 };
 	int rc;
 
-	if (argc < 2 || argc > 3) {
-		fprintf(stderr, "usage: policy_bench ROWS [ROUTE]\n");
+	if (argc < 2 || (argc > 3 && !recorded)) {
+		fprintf(stderr, "usage: policy_bench ROWS [ROUTE]\n       policy_bench ROWS --trace FILE\n");
 		return 2;
 	}
 	if (replay_self_check() != 0)
@@ -214,16 +295,6 @@ int main(int argc, char **argv)
 		perror(argv[1]);
 		return 1;
 	}
-	for (int kind = LOOP; kind < KINDS; kind++) {
-		rc = one_table(&y, (enum kind)kind, argc > 2 ? argv[2] : NULL);
-		if (kind == ROUTE && rc == -ENOENT)
-			printf("\nno routing trace: %s is left out\n", columns[kind].name);
-		else if (rc != 0) {
-			fprintf(stderr, "%s: %s\n", columns[kind].name, strerror(-rc));
-			fclose(y.rows);
-			return 1;
-		}
-	}
-	fprintf(y.rows, "sizes where hearth has more hits than the best|rate|of all|0.5|%u|%u\n", y.better, y.sizes);
-	return fclose(y.rows) == 0 ? 0 : 1;
+	rc = recorded ? recorded_table(&y, argv[3]) : all_tables(&y, argc > 2 ? argv[2] : NULL);
+	return fclose(y.rows) == 0 && rc == 0 ? 0 : 1;
 }

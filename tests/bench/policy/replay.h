@@ -9,12 +9,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define REPLAY_NONE UINT32_MAX
 
 struct trace {
 	uint32_t *id;                   /* [n], each below ids */
 	uint8_t *scan;                  /* [n], 1: read by a scan, as hearth would class it */
+	uint32_t *tick;                 /* [n], each at least 1, never decreasing; NULL: a request is a tick */
 	size_t n, room;
 	uint32_t ids;
 	uint32_t *blob;                 /* [ids], which blob the extent is of; ids of a blob follow one another */
@@ -32,6 +34,25 @@ int trace_loads(struct trace *t, bool mixed);
  * the file.  A prompt's own pass counts each expert once.  -ENOENT where there is no such file, -EINVAL. */
 int trace_route(struct trace *t, const char *path);
 void trace_free(struct trace *t);
+
+/* What was in a recorded trace, in lines. */
+struct trace_facts {
+	uint64_t accesses;
+	uint64_t fills;                 /* a move's own reads, left out */
+	uint64_t repeats;               /* of an extent within a tick, one request with the first */
+	uint64_t lost;                  /* numbers that are missing */
+};
+/* A trace that hearth recorded (tiering/trace.h).  -EINVAL with the number of the first line that is not as it
+ * should be, or what else is wrong; -EIO, -ENOMEM. */
+int trace_csv(struct trace *t, FILE *f, struct trace_facts *facts, char *err, size_t errlen);
+
+/* The tick of request n, and, for one behind the last, of what comes next. */
+static inline uint64_t trace_when(const struct trace *t, size_t n)
+{
+	if (t->tick == NULL)
+		return n + 1;
+	return t->tick[n < t->n ? n : t->n - 1];
+}
 
 /* Each replays t with cap extents.  0 or -ENOMEM. */
 typedef int (*replay_fn)(const struct trace *t, uint32_t cap, struct replay_result *out);
@@ -51,8 +72,12 @@ int replay_hearth_classed(const struct trace *t, uint32_t cap, struct replay_res
 
 /* as on a cache disk: whole blobs */
 int replay_hearth_blobs(const struct trace *t, uint32_t cap, struct replay_result *out);
+/* and with scans classed as such */
+int replay_hearth_blobs_classed(const struct trace *t, uint32_t cap, struct replay_result *out);
 
-/* Hand-computed sequences through the peers; prints what is wrong, returns how many are. */
+/* Hand-computed sequences through the peers, recorded traces good and bad through their reader; prints what is wrong,
+ * returns how many are. */
 int replay_self_check(void);
+int replay_self_check_csv(void);       /* the second part of it */
 
 #endif

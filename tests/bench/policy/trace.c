@@ -41,6 +41,7 @@ void trace_free(struct trace *t)
 {
 	free(t->id);
 	free(t->scan);
+	free(t->tick);
 	free(t->blob);
 	*t = (struct trace){ 0 };
 }
