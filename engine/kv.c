@@ -3,27 +3,26 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
-#include "kernels/kern_type.h"
+#include "kernels/kern.h"
 
 struct kv_layer {
 	size_t k_off, v_off;            /* bytes into the map */
 	size_t k_row, v_row;            /* bytes a position */
+	size_t conv_off, state_off;
 };
 
 struct kv {
 	uint32_t type_k, type_v;
 	char *map;
 	size_t map_bytes;
+	size_t state_from;              /* states are the last part of the map */
 	struct kv_layer *layers;        /* [n_layer] */
 };
-
-static size_t value_bytes(uint32_t type)
-{
-	return type == KERN_F32 ? 4 : 2;
-}
 
 /* total += n_ctx rows of row bytes, rounded up to 64; false on overflow */
 static bool add_rows(size_t *total, uint32_t n_ctx, size_t row)
@@ -43,10 +42,8 @@ static int lay_out(struct kv *kv, const struct kv_params *p)
 	for (i = 0; i < p->n_layer; i++) {
 		struct kv_layer *l = &kv->layers[i];
 
-		if (p->n_k[i] == 0 || p->n_v[i] == 0)
-			return -EINVAL;
-		l->k_row = (size_t)p->n_k[i] * value_bytes(p->type_k);
-		l->v_row = (size_t)p->n_v[i] * value_bytes(p->type_v);
+		l->k_row = kern_stored_bytes(p->type_k, p->n_k[i]);
+		l->v_row = kern_stored_bytes(p->type_v, p->n_v[i]);
 		l->k_off = kv->map_bytes;
 		if (!add_rows(&kv->map_bytes, p->n_ctx, l->k_row))
 			return -EOVERFLOW;
@@ -54,12 +51,16 @@ static int lay_out(struct kv *kv, const struct kv_params *p)
 		if (!add_rows(&kv->map_bytes, p->n_ctx, l->v_row))
 			return -EOVERFLOW;
 	}
-	return 0;
-}
-
-static bool type_ok(uint32_t type)
-{
-	return type == KERN_F32 || type == KERN_F16;
+	kv->state_from = kv->map_bytes;
+	for (i = 0; i < p->n_layer; i++) {
+		kv->layers[i].conv_off = kv->map_bytes;
+		if (p->n_conv[i] > SIZE_MAX / sizeof(float) || !add_rows(&kv->map_bytes, 1, p->n_conv[i] * sizeof(float)))
+			return -EOVERFLOW;
+		kv->layers[i].state_off = kv->map_bytes;
+		if (p->n_state[i] > SIZE_MAX / sizeof(float) || !add_rows(&kv->map_bytes, 1, p->n_state[i] * sizeof(float)))
+			return -EOVERFLOW;
+	}
+	return kv->map_bytes > 0 ? 0 : -EINVAL;
 }
 
 int kv_new(struct kv **out, const struct kv_params *p)
@@ -67,7 +68,7 @@ int kv_new(struct kv **out, const struct kv_params *p)
 	struct kv *kv;
 	int rc;
 
-	if (!type_ok(p->type_k) || !type_ok(p->type_v) || p->n_layer == 0 || p->n_ctx == 0)
+	if (!kern_can_store(p->type_k) || !kern_can_store(p->type_v) || p->n_layer == 0 || p->n_ctx == 0)
 		return -EINVAL;
 	kv = calloc(1, sizeof(*kv));
 	if (kv == NULL)
@@ -124,6 +125,47 @@ void *kv_k(const struct kv *kv, uint32_t layer, uint32_t pos)
 void *kv_v(const struct kv *kv, uint32_t layer, uint32_t pos)
 {
 	return kv->map + kv->layers[layer].v_off + pos * kv->layers[layer].v_row;
+}
+
+bool kv_has_v(const struct kv *kv, uint32_t layer)
+{
+	return kv->layers[layer].v_row > 0;
+}
+
+size_t kv_k_bytes(const struct kv *kv, uint32_t layer)
+{
+	return kv->layers[layer].k_row;
+}
+
+size_t kv_v_bytes(const struct kv *kv, uint32_t layer)
+{
+	return kv->layers[layer].v_row;
+}
+
+float *kv_conv(const struct kv *kv, uint32_t layer)
+{
+	return (float *)(void *)(kv->map + kv->layers[layer].conv_off);
+}
+
+float *kv_state(const struct kv *kv, uint32_t layer)
+{
+	return (float *)(void *)(kv->map + kv->layers[layer].state_off);
+}
+
+bool kv_has_state(const struct kv *kv)
+{
+	return kv->map_bytes > kv->state_from;
+}
+
+void kv_reset_state(struct kv *kv)
+{
+	memset(kv->map + kv->state_from, 0, kv->map_bytes - kv->state_from);
+}
+
+void *kv_states(const struct kv *kv, size_t *bytes)
+{
+	*bytes = kv->map_bytes - kv->state_from;
+	return kv->map + kv->state_from;
 }
 
 uint64_t kv_bytes(const struct kv *kv)

@@ -16,39 +16,20 @@
 #include <unistd.h>
 
 #include "engine/model.h"
-#include "engine/run_options.h"
-#include "engine/run_output.h"
+#include "engine/run.h"
 #include "engine/run_prompt.h"
 #include "engine/sampler.h"
 #include "engine/session.h"
+#include "engine/stream.h"
 #include "engine/tokenizer.h"
+#include "engine/weights_guard.h"
 #include "kernels/kern_type.h"
 
 #define PROGRAM "hearth-run"
 #define CTX_DEFAULT 4096u
-#define LINE 1024       /* bytes of an error line */
+#define CTX_PERPLEXITY 512u
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-
-struct run {
-	struct run_options o;
-	struct model *model;
-	struct tokenizer *tok;
-	struct session *session;
-	struct sampler *sampler;
-	uint32_t *prompt;               /* [n_prompt], owned */
-	size_t n_prompt;
-	uint32_t n_ids;                 /* tokens that have both a text and a logit */
-	uint64_t seed;
-	FILE *logits;
-	sigset_t signals;
-	int signal;                     /* the one that came, or 0 */
-	double load_s, prompt_s, decode_s;
-	uint64_t n_decoded;
-};
-
-/* One line to stderr; bytes that could steer a terminal are shown as '?'. */
-static void print_error(const char *text)
+void run_error(const char *text)
 {
 	const char *p;
 
@@ -58,7 +39,7 @@ static void print_error(const char *text)
 	fputc('\n', stderr);
 }
 
-static double now_s(void)
+double run_now(void)
 {
 	struct timespec t;
 
@@ -66,8 +47,7 @@ static double now_s(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* session_cancel_fn: has a signal come? */
-static bool interrupted(void *arg)
+bool run_interrupted(void *arg)
 {
 	struct run *r = arg;
 	const struct timespec at_once = { 0, 0 };
@@ -97,33 +77,61 @@ static uint32_t context_size(const struct run *r)
 
 	if (r->o.n_ctx > 0)
 		return (uint32_t)r->o.n_ctx;
+	if (r->o.perplexity != NULL && r->o.n_ctx < 0)
+		return train < CTX_PERPLEXITY ? train : CTX_PERPLEXITY;
+	if (r->o.bench != NULL && r->o.n_ctx < 0)
+		return run_bench_context(r->o.bench);
 	if (r->o.n_ctx == 0)
 		return train;
 	return train < CTX_DEFAULT ? train : CTX_DEFAULT;
 }
 
+/* The id of a KV cache type, KERN_TYPE_COUNT when there is no such. */
+static uint32_t kv_type(const char *name)
+{
+	static const struct { const char *name; uint32_t type; } types[] = {
+		{ "f32", KERN_F32 }, { "f16", KERN_F16 }, { "bf16", KERN_BF16 }, { "q8_0", KERN_Q8_0 }, { "q4_0", KERN_Q4_0 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcmp(types[i].name, name) == 0)
+			return types[i].type;
+	return KERN_TYPE_COUNT;
+}
+
+/* Pieces of weights that so many bytes are, 0 for as many as are good. */
+static uint32_t slots_of(int64_t bytes)
+{
+	int64_t n = bytes / (int64_t)STREAM_PIECE;
+
+	return bytes == 0 ? 0 : n < 3 ? 3 : n > 4096 ? 4096 : (uint32_t)n;
+}
+
 static int open_session(struct run *r)
 {
 	struct session_params p = {
-		.n_ctx = context_size(r), .n_batch = (uint32_t)r->o.n_batch,
+		.n_ctx = context_size(r),
+		.n_batch = (uint32_t)(r->o.n_batch < r->o.n_ubatch ? r->o.n_batch : r->o.n_ubatch),
 		.n_threads = r->o.n_threads != 0 ? (uint32_t)r->o.n_threads : n_processors(),
-		.type_k = strcmp(r->o.type_k, "f32") == 0 ? KERN_F32 : KERN_F16,
-		.type_v = strcmp(r->o.type_v, "f32") == 0 ? KERN_F32 : KERN_F16, .isa = r->o.isa,
+		.n_threads_batch = (uint32_t)r->o.n_threads_batch,
+		.type_k = kv_type(r->o.type_k), .type_v = kv_type(r->o.type_v), .isa = r->o.isa,
+		.n_batch_most = (uint32_t)r->o.n_batch, .budget = (uint64_t)r->o.ram_budget, .slots = slots_of(r->o.stream_ahead),
 	};
-	char line[LINE];
+	char line[RUN_LINE];
 
-	if (r->n_prompt > p.n_ctx) {
+	if (r->n_prompt > p.n_ctx && r->o.perplexity == NULL) {
 		snprintf(line, sizeof(line), "the prompt has %zu tokens, more than the context of %u (-c)", r->n_prompt,
 			 p.n_ctx);
-		print_error(line);
-		return EXIT_FAILED;
+		run_error(line);
+		return RUN_FAILED;
 	}
 	if (session_open(&r->session, r->model, &p, line, sizeof(line)) != 0) {
-		print_error(line);
-		return EXIT_FAILED;
+		run_error(line);
+		return RUN_FAILED;
 	}
-	session_set_cancel(r->session, interrupted, r);
-	return EXIT_OK;
+	session_set_cancel(r->session, run_interrupted, r);
+	return RUN_OK;
 }
 
 /* sampler_ban_fn: tokens that end the text */
@@ -132,157 +140,117 @@ static bool ends_text(void *arg, uint32_t id)
 	return tokenizer_is_eog(arg, id);
 }
 
+/* ID+X or ID-X, as llama.cpp writes them. */
+static int parse_bias(const struct run *r, const char *text, struct sampler_bias *b)
+{
+	unsigned long id;
+	char *end;
+
+	errno = 0;
+	id = strtoul(text, &end, 10);
+	if (end == text || errno != 0 || id >= r->n_ids || (*end != '+' && *end != '-'))
+		return -EINVAL;
+	b->id = (uint32_t)id;
+	text = end;
+	b->bias = strtof(text, &end);
+	return end == text + 1 || *end != '\0' ? -EINVAL : 0;
+}
+
+static int parse_biases(const struct run *r, struct sampler_bias *list)
+{
+	char line[RUN_LINE];
+	size_t i;
+
+	for (i = 0; i < r->o.logit_bias.n; i++) {
+		if (parse_bias(r, r->o.logit_bias.at[i], &list[i]) == 0)
+			continue;
+		snprintf(line, sizeof(line), "-l '%.64s' is not a token id below %u with +X or -X behind it", r->o.logit_bias.at[i],
+			 r->n_ids);
+		run_error(line);
+		return RUN_USAGE;
+	}
+	return RUN_OK;
+}
+
 static int open_sampler(struct run *r)
 {
+	struct sampler_bias bias[RUN_OPTIONS_LIST];
 	struct sampler_params p = {
 		.temp = (float)r->o.temp, .top_k = (int32_t)r->o.top_k, .top_p = (float)r->o.top_p,
-		.min_p = (float)r->o.min_p,
+		.min_p = (float)r->o.min_p, .repeat_penalty = (float)r->o.repeat_penalty,
+		.repeat_last_n = r->o.repeat_last_n < 0 ? session_n_ctx(r->session) : (uint32_t)r->o.repeat_last_n,
+		.frequency_penalty = (float)r->o.frequency_penalty, .presence_penalty = (float)r->o.presence_penalty,
+		.bias = bias, .n_bias = r->o.logit_bias.n,
 	};
+	int rc, status = parse_biases(r, bias);
 
+	if (status != RUN_OK)
+		return status;
 	r->seed = (uint64_t)r->o.seed;
 	if (r->o.seed < 0 && getrandom(&r->seed, 4, 0) == 4)
 		r->seed &= 0xffffffffu;
 	p.seed = r->seed;
-	if (sampler_new(&r->sampler, &p, r->n_ids) != 0) {
-		print_error("out of memory");
-		return EXIT_FAILED;
+	rc = sampler_new(&r->sampler, &p, r->n_ids);
+	if (rc != 0) {
+		run_error(rc == -EINVAL ? "a bias of -l is no number, or too large" : "out of memory");
+		return RUN_FAILED;
 	}
 	if (r->o.ignore_eos)
 		sampler_set_ban(r->sampler, ends_text, r->tok);
-	return EXIT_OK;
+	return RUN_OK;
+}
+
+static bool talks(const struct run_options *o)
+{
+	return o->conversation || o->single_turn || o->system != NULL;
 }
 
 static int open_model(struct run *r)
 {
-	char line[LINE], reason[LINE / 2];
+	char line[RUN_LINE], reason[RUN_LINE / 2];
 
 	if (model_open(&r->model, r->o.model, line, sizeof(line)) != 0) {
-		print_error(line);
-		return EXIT_FAILED;
+		run_error(line);
+		return RUN_FAILED;
 	}
 	if (tokenizer_new(&r->tok, model_meta(r->model), reason, sizeof(reason)) != 0) {
 		snprintf(line, sizeof(line), "%s: %s", r->o.model, reason);
-		print_error(line);
-		return EXIT_FAILED;
+		run_error(line);
+		return RUN_FAILED;
 	}
 	r->n_ids = tokenizer_n_tokens(r->tok) < model_n_vocab(r->model) ? tokenizer_n_tokens(r->tok) :
 									 model_n_vocab(r->model);
+	if (talks(&r->o) || r->o.bench != NULL)
+		return RUN_OK;
 	if (run_prompt(&r->prompt, &r->n_prompt, &r->o, r->tok, line, sizeof(line)) != 0) {
-		print_error(line);
-		return EXIT_FAILED;
+		run_error(line);
+		return RUN_FAILED;
 	}
-	return EXIT_OK;
+	return RUN_OK;
 }
 
 /* ---- running ------------------------------------------------------------------------------------- */
 
-/* session_logits_fn: append to the file of --logits */
-static int write_logits(void *arg, uint32_t pos, const float *logits)
+int run_report(const struct run *r, int rc, const char *subject)
 {
-	struct run *r = arg;
-	size_t n = model_n_vocab(r->model);
-
-	(void)pos;
-	errno = 0;
-	if (fwrite(logits, sizeof(*logits), n, r->logits) == n)
-		return 0;
-	return errno != 0 ? -errno : -EIO;
-}
-
-/* What a failed evaluation or output means for the run. */
-static int report(const struct run *r, int rc, const char *subject)
-{
-	char line[LINE], reason[128];
+	char line[RUN_LINE], reason[128];
 
 	if (rc == 0 || r->signal != 0)
-		return EXIT_OK;
+		return RUN_OK;
 	if (rc == -EDOM)
 		snprintf(line, sizeof(line), "%s: the logits are not numbers", r->o.model);
 	else if (rc == -EINVAL)
 		snprintf(line, sizeof(line), "%s: a token id is outside the vocabulary of %u", r->o.model,
 			 model_n_vocab(r->model));
+	else if (subject == r->o.model && (rc == -ESTALE || rc == -EIO))
+		snprintf(line, sizeof(line), "%s: %s", subject, rc == -ESTALE ? "the file changed while it was used" :
+			 "a part of the file cannot be read");
+	else if (rc == -ENOSPC && subject == r->o.model)
+		snprintf(line, sizeof(line), "the context of %u tokens is full (-c)", session_n_ctx(r->session));
 	else
 		snprintf(line, sizeof(line), "%s: %s", subject, strerror_r(-rc, reason, sizeof(reason)));
-	print_error(line);
-	return EXIT_FAILED;
-}
-
-static int eval_prompt(struct run *r)
-{
-	double t0 = now_s();
-	int rc;
-
-	if (r->o.logits != NULL) {
-		r->logits = fopen(r->o.logits, "wbe");
-		if (r->logits == NULL)
-			return report(r, -errno, r->o.logits);
-	}
-	rc = session_eval(r->session, r->prompt, r->n_prompt, r->logits != NULL ? write_logits : NULL, r);
-	r->prompt_s = now_s() - t0;
-	if (r->logits != NULL) {
-		errno = 0;
-		if (fclose(r->logits) != 0 && rc == 0)
-			rc = errno != 0 ? -errno : -EIO;
-		r->logits = NULL;
-	}
-	return report(r, rc, r->o.logits != NULL ? r->o.logits : r->o.model);
-}
-
-/* Tokens until the text ends, enough are made, the context is full, or a signal comes. */
-static int generate(struct run *r, struct run_output *out)
-{
-	int64_t made;
-	uint32_t id;
-	double t0;
-	int rc;
-
-	for (made = 0; r->o.n_predict < 0 || made < r->o.n_predict; made++) {
-		rc = sampler_next(r->sampler, session_logits(r->session), &id);
-		if (rc != 0)
-			return report(r, rc, r->o.model);
-		if (tokenizer_is_eog(r->tok, id))
-			break;
-		rc = run_output_token(out, id);
-		if (rc != 0)
-			return report(r, rc, "standard output");
-		if (made + 1 == r->o.n_predict || interrupted(r))
-			break;
-		if (session_n_past(r->session) == session_n_ctx(r->session)) {
-			print_error("the context is full");
-			break;
-		}
-		t0 = now_s();
-		rc = session_eval(r->session, &id, 1, NULL, NULL);
-		r->decode_s += now_s() - t0;
-		if (rc != 0)
-			return report(r, rc, r->o.model);
-		r->n_decoded++;
-	}
-	return EXIT_OK;
-}
-
-static int run_text(struct run *r)
-{
-	struct run_output out;
-	int status, rc = 0;
-
-	run_output_init(&out, r->tok, r->o.special);
-	if (!r->o.no_display_prompt)
-		rc = run_output_text(&out, r->prompt, r->n_prompt);
-	status = report(r, rc, "standard output");
-	if (status == EXIT_OK)
-		status = eval_prompt(r);
-	if (status == EXIT_OK && r->signal == 0)
-		status = generate(r, &out);
-	if (status == EXIT_OK) {
-		rc = run_output_end(&out);
-		if (rc != 0) {
-			r->signal = 0;
-			status = report(r, rc, "standard output");
-		}
-	}
-	run_output_free(&out);
-	return status;
+	run_error(line);
+	return RUN_FAILED;
 }
 
 static int print_ids(const struct run *r)
@@ -294,13 +262,25 @@ static int print_ids(const struct run *r)
 	putchar('\n');
 	errno = 0;
 	if (fflush(stdout) == 0 && ferror(stdout) == 0)
-		return EXIT_OK;
-	return report(r, errno != 0 ? -errno : -EIO, "standard output");
+		return RUN_OK;
+	return run_report(r, errno != 0 ? -errno : -EIO, "standard output");
+}
+
+static void print_stream(const struct run *r)
+{
+	struct stream_stats s;
+
+	session_stream_stats(r->session, &s);
+	fprintf(stderr, PROGRAM ": budget  %.1f MB, of that %.1f MB of weights held; %.1f MB read in %llu passes by %s, %.3f s waited\n",
+		(double)r->o.ram_budget / 1e6, (double)s.held / 1e6, (double)s.read / 1e6, (unsigned long long)s.passes, s.kind,
+		s.wait_s);
+	if (s.routed > 0)
+		fprintf(stderr, PROGRAM ": experts %.1f %% of what was asked for was held\n", 100.0 * (double)s.routed_held / (double)s.routed);
 }
 
 static void print_perf(const struct run *r)
 {
-	double prompt = r->prompt_s > 0 ? (double)r->n_prompt / r->prompt_s : 0;
+	double prompt = r->prompt_s > 0 ? (double)r->n_evaluated / r->prompt_s : 0;
 	double decode = r->decode_s > 0 ? (double)r->n_decoded / r->decode_s : 0;
 
 	fprintf(stderr, PROGRAM ": load    %.3f s, %s, %.1f MB of weights, %s, %u threads\n", r->load_s,
@@ -309,7 +289,10 @@ static void print_perf(const struct run *r)
 	fprintf(stderr, PROGRAM ": context %u tokens, %.1f MB of KV cache, keys %s, values %s, seed %llu\n",
 		session_n_ctx(r->session), (double)session_kv_bytes(r->session) / 1e6, r->o.type_k, r->o.type_v,
 		(unsigned long long)r->seed);
-	fprintf(stderr, PROGRAM ": prompt  %zu tokens, %.3f s, %.2f tokens/s\n", r->n_prompt, r->prompt_s, prompt);
+	if (r->o.ram_budget > 0)
+		print_stream(r);
+	fprintf(stderr, PROGRAM ": prompt  %llu tokens, %.3f s, %.2f tokens/s\n", (unsigned long long)r->n_evaluated,
+		r->prompt_s, prompt);
 	fprintf(stderr, PROGRAM ": decode  %llu tokens, %.3f s, %.2f tokens/s, %.2f GB/s of weights\n",
 		(unsigned long long)r->n_decoded, r->decode_s, decode,
 		decode * (double)model_bytes_per_token(r->model) / 1e9);
@@ -317,17 +300,25 @@ static void print_perf(const struct run *r)
 
 static int run(struct run *r)
 {
-	double t0 = now_s();
+	double t0 = run_now();
 	int status = open_model(r);
 
-	if (status != EXIT_OK)
+	if (status != RUN_OK)
 		return status;
 	if (r->o.tokenize)
 		return print_ids(r);
-	if ((status = open_session(r)) != EXIT_OK || (status = open_sampler(r)) != EXIT_OK)
+	if ((status = open_session(r)) != RUN_OK)
 		return status;
-	r->load_s = now_s() - t0;
-	status = run_text(r);
+	r->load_s = run_now() - t0;
+	if (r->o.bench != NULL)
+		return run_bench(r);
+	if (r->o.perplexity != NULL)
+		return run_perplexity(r);
+	if ((status = open_sampler(r)) != RUN_OK || (status = run_cache_load(r)) != RUN_OK)
+		return status;
+	status = talks(&r->o) ? run_chat(r) : run_text(r);
+	if (status == RUN_OK)
+		status = run_cache_end(r);
 	if (r->o.perf)
 		print_perf(r);
 	return status;
@@ -337,14 +328,9 @@ static int run(struct run *r)
 
 static int usage(const char *line)
 {
-	print_error(line);
+	run_error(line);
 	fputs("Try '" PROGRAM " --help'.\n", stderr);
-	return EXIT_USAGE;
-}
-
-static bool kv_type_ok(const char *name)
-{
-	return strcmp(name, "f32") == 0 || strcmp(name, "f16") == 0;
+	return RUN_USAGE;
 }
 
 static bool isa_ok(const char *name)
@@ -356,13 +342,28 @@ static int check_options(const struct run_options *o)
 {
 	if (o->model == NULL)
 		return usage("no model: -m FILE is missing");
-	if ((o->prompt != NULL) + (o->prompt_file != NULL) + (o->tokens != NULL) > 1)
-		return usage("only one of -p, -f and --tokens can be the prompt");
-	if (!kv_type_ok(o->type_k) || !kv_type_ok(o->type_v))
-		return usage("the KV cache types are f32 and f16");
+	if ((o->prompt != NULL) + (o->prompt_file != NULL) + (o->tokens != NULL) + (o->perplexity != NULL) +
+	    (o->bench != NULL) > 1)
+		return usage("only one of -p, -f, --tokens, --perplexity and --bench can be the prompt");
+	if (o->bench != NULL && run_bench_context(o->bench) == 0)
+		return usage("the tests of --bench are ppN and tgN, behind a depth with @dN, with commas between");
+	if (talks(o) && (o->tokens != NULL || o->perplexity != NULL || o->bench != NULL || o->logits != NULL))
+		return usage("a conversation (-cnv, -st, -sys) begins with -p or -f, and gives no logits");
+	if (o->json && (o->perplexity != NULL || o->bench != NULL || o->tokenize))
+		return usage("--json is for texts");
+	if (o->prompt_cache != NULL && (o->logits != NULL || o->perplexity != NULL || o->bench != NULL))
+		return usage("--prompt-cache is for texts, and gives no logits of all positions");
+	if (o->prompt_cache == NULL && (o->prompt_cache_all || o->prompt_cache_ro))
+		return usage("--prompt-cache-all and --prompt-cache-ro need the file, --prompt-cache FILE");
+	if (o->prompt_cache_all && o->prompt_cache_ro)
+		return usage("only one of --prompt-cache-all and --prompt-cache-ro can be");
+	if (o->chat_template != NULL && o->chat_template_file != NULL)
+		return usage("only one of --chat-template and --chat-template-file can be the template");
+	if (kv_type(o->type_k) == KERN_TYPE_COUNT || kv_type(o->type_v) == KERN_TYPE_COUNT)
+		return usage("the KV cache types are f32, f16, bf16, q8_0 and q4_0");
 	if (!isa_ok(o->isa))
 		return usage("the instruction sets are ref, avx2 and avx512");
-	return EXIT_OK;
+	return RUN_OK;
 }
 
 static void close_all(struct run *r)
@@ -377,7 +378,7 @@ static void close_all(struct run *r)
 int main(int argc, char **argv)
 {
 	struct run r = { 0 };
-	char line[LINE];
+	char line[RUN_LINE];
 	int status;
 
 	if (run_options_parse(&r.o, argc, argv, line, sizeof(line)) != 0)
@@ -387,12 +388,13 @@ int main(int argc, char **argv)
 			run_options_help(stdout);
 		else
 			puts(PROGRAM " " HEARTH_VERSION);
-		return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+		return fflush(stdout) == 0 ? RUN_OK : RUN_FAILED;
 	}
 	status = check_options(&r.o);
-	if (status != EXIT_OK)
+	if (status != RUN_OK)
 		return status;
 	signal(SIGPIPE, SIG_IGN);       /* a closed pipe is a write error */
+	weights_guard_install();
 	sigemptyset(&r.signals);
 	sigaddset(&r.signals, SIGINT);
 	sigaddset(&r.signals, SIGTERM);

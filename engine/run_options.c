@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { FLAG, TEXT, NUMBER, REAL };
+enum kind { FLAG, TEXT, NUMBER, REAL, LIST, SIZE };
 
 /* Names are llama.cpp's where it has the option.  A default of NULL is unset, false or "-". */
 static const struct option {
 	const char *names[3];           /* as typed; the last one is the main one */
 	enum kind kind;
 	size_t off;
-	double min, max;                /* NUMBER and REAL */
+	double min, max;                /* NUMBER, REAL and SIZE */
 	const char *preset;             /* default, in the words of the command line */
 	const char *value;              /* what the value is called in --help */
 	const char *help;
@@ -29,10 +29,14 @@ static const struct option {
 	  "tokens to generate, -1 until the end" },
 	{ { "-c", "--ctx-size" }, NUMBER, offsetof(struct run_options, n_ctx), -1, 1 << 30, "-1", "N",
 	  "context in tokens, 0 for the model's, -1 for that or 4096" },
-	{ { "-b", "--batch-size" }, NUMBER, offsetof(struct run_options, n_batch), 1, 1 << 16, "512", "N",
+	{ { "-b", "--batch-size" }, NUMBER, offsetof(struct run_options, n_batch), 1, 1 << 16, "2048", "N",
+	  "prompt tokens that are given together" },
+	{ { "-ub", "--ubatch-size" }, NUMBER, offsetof(struct run_options, n_ubatch), 1, 1 << 16, "512", "N",
 	  "prompt tokens that are computed together" },
 	{ { "-t", "--threads" }, NUMBER, offsetof(struct run_options, n_threads), 0, 256, "0", "N",
 	  "threads, 0 for one a processor" },
+	{ { "-tb", "--threads-batch" }, NUMBER, offsetof(struct run_options, n_threads_batch), 0, 256, "0", "N",
+	  "threads for prompts, 0 for as many as -t" },
 	{ { "-s", "--seed" }, NUMBER, offsetof(struct run_options, seed), -1, 4294967295.0, "-1", "N",
 	  "seed of the draw, -1 for a random one" },
 	{ { "--temp", "--temperature" }, REAL, offsetof(struct run_options, temp), -1e6, 1e6, "0.8", "X",
@@ -43,10 +47,44 @@ static const struct option {
 	  "draw among the most probable up to this sum, 1 for all" },
 	{ { "--min-p" }, REAL, offsetof(struct run_options, min_p), 0, 1, "0.05", "X",
 	  "draw only tokens of this share of the highest probability" },
+	{ { "--repeat-penalty" }, REAL, offsetof(struct run_options, repeat_penalty), 0.01, 100, "1.0", "X",
+	  "divide the score of tokens that came before" },
+	{ { "--repeat-last-n" }, NUMBER, offsetof(struct run_options, repeat_last_n), -1, 1 << 24, "64", "N",
+	  "tokens that penalties look back at, -1 for the context" },
+	{ { "--presence-penalty" }, REAL, offsetof(struct run_options, presence_penalty), -100, 100, "0.0", "X",
+	  "taken off tokens that came before" },
+	{ { "--frequency-penalty" }, REAL, offsetof(struct run_options, frequency_penalty), -100, 100, "0.0", "X",
+	  "taken off as often as they came" },
+	{ { "-l", "--logit-bias" }, LIST, offsetof(struct run_options, logit_bias), 0, 0, NULL, "ID+X|ID-X",
+	  "add X to a token's logit, or take it off; repeatable" },
+	{ { "-cnv", "--conversation" }, FLAG, offsetof(struct run_options, conversation), 0, 0, NULL, NULL,
+	  "talk: the prompt, then lines of standard input" },
+	{ { "-st", "--single-turn" }, FLAG, offsetof(struct run_options, single_turn), 0, 0, NULL, NULL,
+	  "talk, but end after the first answer" },
+	{ { "-sys", "--system-prompt" }, TEXT, offsetof(struct run_options, system), 0, 0, NULL, "TEXT",
+	  "talk, and begin with this system message" },
+	{ { "--chat-template" }, TEXT, offsetof(struct run_options, chat_template), 0, 0, NULL, "NAME|TEXT",
+	  "a Jinja template, or a built-in one, for -cnv" },
+	{ { "--chat-template-file" }, TEXT, offsetof(struct run_options, chat_template_file), 0, 0, NULL, "FILE",
+	  "the same out of a file" },
+	{ { "-r", "--reverse-prompt" }, LIST, offsetof(struct run_options, reverse), 0, 0, NULL, "TEXT",
+	  "stop where the text has this; repeatable" },
+	{ { "-e", "--escape" }, FLAG, offsetof(struct run_options, escape), 0, 0, NULL, NULL,
+	  "read \\n, \\t, \\\\ and the like in -p, -sys and -r" },
 	{ { "-ctk", "--cache-type-k" }, TEXT, offsetof(struct run_options, type_k), 0, 0, "f16", "TYPE",
-	  "keys of the KV cache: f32 or f16" },
+	  "keys of the KV cache: f32, f16, bf16, q8_0 or q4_0" },
 	{ { "-ctv", "--cache-type-v" }, TEXT, offsetof(struct run_options, type_v), 0, 0, "f16", "TYPE",
-	  "values of the KV cache: f32 or f16" },
+	  "values of the KV cache, likewise" },
+	{ { "--prompt-cache" }, TEXT, offsetof(struct run_options, prompt_cache), 0, 0, NULL, "FILE",
+	  "keep what the prompt was computed to, and begin with it" },
+	{ { "--prompt-cache-all" }, FLAG, offsetof(struct run_options, prompt_cache_all), 0, 0, NULL, NULL,
+	  "keep the text that was made there as well" },
+	{ { "--prompt-cache-ro" }, FLAG, offsetof(struct run_options, prompt_cache_ro), 0, 0, NULL, NULL,
+	  "use that file, but do not write it" },
+	{ { "--ram-budget" }, SIZE, offsetof(struct run_options, ram_budget), 1, 1e15, NULL, "SIZE",
+	  "memory for all; weights that do not fit are read as needed" },
+	{ { "--stream-ahead" }, SIZE, offsetof(struct run_options, stream_ahead), 1, 1e12, NULL, "SIZE",
+	  "read so much of them ahead" },
 	{ { "--isa" }, TEXT, offsetof(struct run_options, isa), 0, 0, NULL, "NAME",
 	  "ref, avx2 or avx512 instead of the best there is" },
 	{ { "--no-display-prompt" }, FLAG, offsetof(struct run_options, no_display_prompt), 0, 0, NULL, NULL,
@@ -59,6 +97,13 @@ static const struct option {
 	  "write the logits of every position of the prompt as raw f32" },
 	{ { "--tokenize" }, FLAG, offsetof(struct run_options, tokenize), 0, 0, NULL, NULL,
 	  "print the prompt's token ids and end" },
+	{ { "--perplexity" }, TEXT, offsetof(struct run_options, perplexity), 0, 0, NULL, "FILE",
+	  "how well the model foretells a file, in chunks of -c tokens" },
+	{ { "--bench" }, TEXT, offsetof(struct run_options, bench), 0, 0, NULL, "TESTS",
+	  "tokens a second: pp512,tg128,tg32@d4096 and the like" },
+	{ { "--repetitions" }, NUMBER, offsetof(struct run_options, repetitions), 1, 1000, "5", "N", "of each test of --bench" },
+	{ { "--json" }, FLAG, offsetof(struct run_options, json), 0, 0, NULL, NULL,
+	  "print one JSON object at the end in place of the text" },
 	{ { "--perf" }, FLAG, offsetof(struct run_options, perf), 0, 0, NULL, NULL,
 	  "print times and speeds to stderr at the end" },
 	{ { "-h", "--help" }, FLAG, offsetof(struct run_options, help), 0, 0, NULL, NULL, "print this and end" },
@@ -92,6 +137,29 @@ static int set_number(const struct option *o, void *at, const char *text)
 	return 0;
 }
 
+/* Bytes, or with K, M, G or T that many times 1024, 1024^2 and so on; MiB, GB and the like mean the same. */
+static int set_size(const struct option *o, void *at, const char *text)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	char *end;
+	double v = strtod(text, &end);
+
+	if (end == text || !(v > 0.0))
+		return -EINVAL;
+	unit = *end != '\0' ? strchr(units, *end >= 'a' ? *end - 'a' + 'A' : *end) : NULL;
+	if (unit != NULL) {
+		v *= (double)(1ull << (10 * (unit - units + 1)));
+		end++;
+		if (strcmp(end, "iB") == 0 || strcmp(end, "B") == 0)
+			end = strchr(end, '\0');
+	}
+	if (*end != '\0' || v < o->min || v > o->max)
+		return -EINVAL;
+	*(int64_t *)at = (int64_t)v;
+	return 0;
+}
+
 static int set_real(const struct option *o, void *at, const char *text)
 {
 	char *end;
@@ -101,6 +169,14 @@ static int set_real(const struct option *o, void *at, const char *text)
 	if (end == text || *end != '\0' || !(v >= o->min && v <= o->max))
 		return -EINVAL;
 	*(double *)at = v;
+	return 0;
+}
+
+static int add_to_list(struct run_list *list, const char *text)
+{
+	if (list->n == RUN_OPTIONS_LIST)
+		return -EINVAL;
+	list->at[list->n++] = text;
 	return 0;
 }
 
@@ -119,6 +195,10 @@ static int set(struct run_options *out, const struct option *o, const char *text
 		return set_number(o, at, text);
 	case REAL:
 		return set_real(o, at, text);
+	case LIST:
+		return add_to_list(at, text);
+	case SIZE:
+		return set_size(o, at, text);
 	}
 	return -EINVAL;
 }
@@ -133,6 +213,32 @@ static int set_presets(struct run_options *out)
 		if (options[i].preset != NULL)
 			rc = set(out, &options[i], options[i].preset);
 	return rc;
+}
+
+/* In place, which only makes it shorter.  Escapes that are not known stay as they are. */
+static void unescape(const char *const_text)
+{
+	static const char from[] = "nrt\\\"'", to[] = "\n\r\t\\\"'";
+	char *text = (char *)(uintptr_t)const_text, *put = text;
+	const char *at;
+
+	for (; text != NULL && *text != '\0'; text++) {
+		at = text[0] == '\\' && text[1] != '\0' ? strchr(from, text[1]) : NULL;
+		*put++ = at != NULL ? to[at - from] : *text;
+		text += at != NULL;
+	}
+	if (put != NULL)
+		*put = '\0';
+}
+
+static void unescape_all(struct run_options *o)
+{
+	size_t i;
+
+	unescape(o->prompt);
+	unescape(o->system);
+	for (i = 0; i < o->reverse.n; i++)
+		unescape(o->reverse.at[i]);
 }
 
 int run_options_parse(struct run_options *out, int argc, char **argv, char *err, size_t errlen)
@@ -150,7 +256,7 @@ int run_options_parse(struct run_options *out, int argc, char **argv, char *err,
 			snprintf(err, errlen, "unknown option '%s'", name);
 			return -EINVAL;
 		}
-		if (given[o - options]) {
+		if (given[o - options] && o->kind != LIST) {
 			snprintf(err, errlen, "the option '%s' is given twice", name);
 			return -EINVAL;
 		}
@@ -167,6 +273,8 @@ int run_options_parse(struct run_options *out, int argc, char **argv, char *err,
 			return -EINVAL;
 		}
 	}
+	if (out->escape)
+		unescape_all(out);
 	return 0;
 }
 

@@ -17,27 +17,47 @@ void run_output_init(struct run_output *out, const struct tokenizer *t, bool spe
 
 void run_output_free(struct run_output *out)
 {
-	free(out->buf);
+	free(out->pending.at);
+	free(out->made.at);
+}
+
+void run_output_stop_at(struct run_output *out, const char *const *stops, size_t n)
+{
+	out->stops = stops;
+	out->n_stops = n;
+}
+
+bool run_output_stopped(const struct run_output *out)
+{
+	return out->stopped;
+}
+
+void run_output_forget(struct run_output *out)
+{
+	out->made.len = 0;
+	out->stopped = false;
 }
 
 /* Room for more bytes behind len. */
-static int reserve(struct run_output *out, size_t more)
+static int reserve(struct run_bytes *b, size_t more)
 {
-	size_t cap = out->len + more + 64;
+	size_t cap = b->len + more + b->len / 2 + 64;
 	char *bigger;
 
-	if (out->len + more <= out->cap)
+	if (b->len + more <= b->cap)
 		return 0;
-	bigger = realloc(out->buf, cap);
+	bigger = realloc(b->at, cap);
 	if (bigger == NULL)
 		return -ENOMEM;
-	out->buf = bigger;
-	out->cap = cap;
+	b->at = bigger;
+	b->cap = cap;
 	return 0;
 }
 
-static int write_out(const char *buf, size_t n)
+static int write_out(const struct run_output *out, const char *buf, size_t n)
 {
+	if (out->quiet)
+		return 0;
 	errno = 0;
 	if (fwrite(buf, 1, n, stdout) == n && fflush(stdout) == 0)
 		return 0;
@@ -47,55 +67,79 @@ static int write_out(const char *buf, size_t n)
 /* Print whole characters, keep the rest. */
 static int print_whole(struct run_output *out)
 {
-	size_t whole = tokenizer_utf8_whole(out->buf, out->len);
+	struct run_bytes *p = &out->pending;
+	size_t whole = tokenizer_utf8_whole(p->at, p->len);
 	int rc;
 
 	if (whole == 0)
 		return 0;
-	rc = write_out(out->buf, whole);
+	rc = write_out(out, p->at, whole);
 	if (rc != 0)
 		return rc;
-	memmove(out->buf, out->buf + whole, out->len - whole);
-	out->len -= whole;
+	memmove(p->at, p->at + whole, p->len - whole);
+	p->len -= whole;
 	return 0;
 }
 
 int run_output_text(struct run_output *out, const uint32_t *ids, size_t n)
 {
+	struct run_bytes *p = &out->pending;
 	int64_t need = tokenizer_decode(out->t, ids, n, out->special, NULL, 0);
 	int rc;
 
 	if (need <= 0)
 		return (int)need;
-	rc = reserve(out, (size_t)need);
+	rc = reserve(p, (size_t)need);
 	if (rc != 0)
 		return rc;
-	need = tokenizer_decode(out->t, ids, n, out->special, out->buf + out->len, out->cap - out->len);
+	need = tokenizer_decode(out->t, ids, n, out->special, p->at + p->len, p->cap - p->len);
 	if (need < 0)
 		return (int)need;
-	out->len += (size_t)need;
+	p->len += (size_t)need;
 	return print_whole(out);
+}
+
+/* Does a stop end within the last n bytes that were made? */
+static bool stop_came(const struct run_output *out, size_t n)
+{
+	const struct run_bytes *m = &out->made;
+	size_t i, end;
+
+	for (i = 0; i < out->n_stops; i++) {
+		size_t len = strlen(out->stops[i]);
+
+		for (end = m->len - n + 1; end <= m->len; end++)
+			if (len > 0 && len <= end && memcmp(m->at + end - len, out->stops[i], len) == 0)
+				return true;
+	}
+	return false;
 }
 
 int run_output_token(struct run_output *out, uint32_t id)
 {
 	size_t need = tokenizer_piece(out->t, id, out->special, NULL, 0);
-	int rc = reserve(out, need);
+	int rc = reserve(&out->pending, need);
 
-	if (rc != 0)
+	if (rc == 0)
+		rc = reserve(&out->made, need);
+	if (rc != 0 || need == 0)
 		return rc;
-	out->len += tokenizer_piece(out->t, id, out->special, out->buf + out->len, out->cap - out->len);
+	tokenizer_piece(out->t, id, out->special, out->pending.at + out->pending.len, need);
+	memcpy(out->made.at + out->made.len, out->pending.at + out->pending.len, need);
+	out->pending.len += need;
+	out->made.len += need;
+	out->stopped = stop_came(out, need);
 	return print_whole(out);
 }
 
 int run_output_end(struct run_output *out)
 {
-	int rc = reserve(out, 1);
+	int rc = reserve(&out->pending, 1);
 
 	if (rc != 0)
 		return rc;
-	out->buf[out->len++] = '\n';
-	rc = write_out(out->buf, out->len);
-	out->len = 0;
+	out->pending.at[out->pending.len++] = '\n';
+	rc = write_out(out, out->pending.at, out->pending.len);
+	out->pending.len = 0;
 	return rc;
 }

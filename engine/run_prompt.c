@@ -46,8 +46,7 @@ static int read_all(FILE *f, char **out, size_t *len)
 	return 0;
 }
 
-/* A file's bytes without the newline that editors put at the end. */
-static int read_file(const char *path, char **out, size_t *len, char *err, size_t errlen)
+int run_prompt_file(const char *path, char **out, size_t *len, char *err, size_t errlen)
 {
 	FILE *f = fopen(path, "rbe");
 	int rc;
@@ -162,8 +161,8 @@ int run_prompt(uint32_t **ids, size_t *n, const struct run_options *o, const str
 
 	if (o->tokens != NULL) {
 		rc = parse_ids(ids, n, o->tokens, err, errlen);
-	} else if (o->prompt_file != NULL) {
-		rc = read_file(o->prompt_file, &text, &len, err, errlen);
+	} else if (o->prompt_file != NULL || o->perplexity != NULL) {
+		rc = run_prompt_file(o->perplexity != NULL ? o->perplexity : o->prompt_file, &text, &len, err, errlen);
 		if (rc == 0)
 			rc = encode(ids, n, o, t, text, len, err, errlen);
 		free(text);

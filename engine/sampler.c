@@ -16,6 +16,10 @@ struct sampler {
 	sampler_ban_fn ban;
 	void *ban_arg;
 	uint64_t rng[4];
+	float *bias;                    /* [n_vocab], NULL: none */
+	uint32_t *count;                /* [n_vocab] among the last, NULL: no penalties */
+	uint32_t *last;                 /* [repeat_last_n] a ring, UINT32_MAX: none yet */
+	uint32_t at;                    /* the oldest of the ring */
 	struct candidate *cand;         /* [n_vocab] */
 	double *weight;                 /* [n_vocab] */
 };
@@ -53,7 +57,50 @@ static uint64_t next_u64(uint64_t s[4])
 
 struct sampler_params sampler_defaults(void)
 {
-	return (struct sampler_params){ .temp = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .seed = 0 };
+	return (struct sampler_params){
+		.temp = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_last_n = 64, .repeat_penalty = 1.0f,
+	};
+}
+
+static bool penalises(const struct sampler_params *p)
+{
+	return p->repeat_last_n > 0 &&
+	       (p->repeat_penalty != 1.0f || p->frequency_penalty != 0.0f || p->presence_penalty != 0.0f);
+}
+
+static bool params_ok(const struct sampler_params *p, uint32_t n_vocab)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_bias; i++)
+		if (p->bias[i].id >= n_vocab || isnan(p->bias[i].bias) || p->bias[i].bias == HUGE_VALF)
+			return false;
+	return n_vocab != 0 && isfinite(p->temp) && !isnan(p->top_p) && !isnan(p->min_p) && p->repeat_penalty > 0.0f &&
+	       isfinite(p->repeat_penalty) && isfinite(p->frequency_penalty) && isfinite(p->presence_penalty);
+}
+
+/* What biases and penalties need. */
+static int open_memory(struct sampler *s)
+{
+	size_t i;
+
+	if (s->p.n_bias > 0) {
+		s->bias = calloc(s->n_vocab, sizeof(*s->bias));
+		if (s->bias == NULL)
+			return -ENOMEM;
+	}
+	for (i = 0; i < s->p.n_bias; i++)
+		s->bias[s->p.bias[i].id] += s->p.bias[i].bias;
+	s->p.bias = NULL;
+	if (!penalises(&s->p))
+		return 0;
+	s->count = calloc(s->n_vocab, sizeof(*s->count));
+	s->last = malloc(s->p.repeat_last_n * sizeof(*s->last));
+	if (s->count == NULL || s->last == NULL)
+		return -ENOMEM;
+	for (i = 0; i < s->p.repeat_last_n; i++)
+		s->last[i] = UINT32_MAX;
+	return 0;
 }
 
 int sampler_new(struct sampler **out, const struct sampler_params *p, uint32_t n_vocab)
@@ -62,7 +109,7 @@ int sampler_new(struct sampler **out, const struct sampler_params *p, uint32_t n
 	uint64_t state = p->seed;
 	int i;
 
-	if (n_vocab == 0 || !isfinite(p->temp) || isnan(p->top_p) || isnan(p->min_p))
+	if (!params_ok(p, n_vocab))
 		return -EINVAL;
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
@@ -73,7 +120,7 @@ int sampler_new(struct sampler **out, const struct sampler_params *p, uint32_t n
 		s->rng[i] = splitmix(&state);
 	s->cand = calloc(n_vocab, sizeof(*s->cand));
 	s->weight = calloc(n_vocab, sizeof(*s->weight));
-	if (s->cand == NULL || s->weight == NULL) {
+	if (s->cand == NULL || s->weight == NULL || open_memory(s) != 0) {
 		sampler_free(s);
 		return -ENOMEM;
 	}
@@ -85,9 +132,26 @@ void sampler_free(struct sampler *s)
 {
 	if (s == NULL)
 		return;
+	free(s->bias);
+	free(s->count);
+	free(s->last);
 	free(s->cand);
 	free(s->weight);
 	free(s);
+}
+
+void sampler_accept(struct sampler *s, uint32_t id)
+{
+	uint32_t old;
+
+	if (s->count == NULL || id >= s->n_vocab)
+		return;
+	old = s->last[s->at];
+	if (old != UINT32_MAX)
+		s->count[old]--;
+	s->last[s->at] = id;
+	s->count[id]++;
+	s->at = s->at + 1 < s->p.repeat_last_n ? s->at + 1 : 0;
 }
 
 void sampler_set_ban(struct sampler *s, sampler_ban_fn fn, void *arg)
@@ -109,17 +173,30 @@ static int compare(const void *a, const void *b)
 	return before(a, b) ? -1 : 1;
 }
 
+/* A logit as biases and penalties leave it. */
+static float adjusted(const struct sampler *s, float logit, uint32_t id)
+{
+	if (s->bias != NULL)
+		logit += s->bias[id];
+	if (s->count == NULL || s->count[id] == 0)
+		return logit;
+	logit = logit > 0.0f ? logit / s->p.repeat_penalty : logit * s->p.repeat_penalty;
+	return logit - (float)s->count[id] * s->p.frequency_penalty - s->p.presence_penalty;
+}
+
 /* All tokens that may be drawn; -EDOM when there is none or a logit is not a number. */
 static int collect(struct sampler *s, const float *logits, uint32_t *n)
 {
 	uint32_t i, k = 0;
 
 	for (i = 0; i < s->n_vocab; i++) {
-		if (isnan(logits[i]) || logits[i] == HUGE_VALF)
+		float logit = adjusted(s, logits[i], i);
+
+		if (isnan(logit) || logit == HUGE_VALF)
 			return -EDOM;
-		if (logits[i] == -HUGE_VALF || (s->ban != NULL && s->ban(s->ban_arg, i)))
+		if (logit == -HUGE_VALF || (s->ban != NULL && s->ban(s->ban_arg, i)))
 			continue;
-		s->cand[k++] = (struct candidate){ logits[i], i };
+		s->cand[k++] = (struct candidate){ logit, i };
 	}
 	*n = k;
 	return k != 0 ? 0 : -EDOM;

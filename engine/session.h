@@ -5,6 +5,8 @@
  *  S2  logits are those after the last token, as long as session_logits is not NULL.
  *  S3  logits depend on the file, the tokens before, the KV types and the instruction set only: not on
  *      the number of threads, the batch size or how the tokens were divided into calls.
+ * A model with layers that carry a state (a recurrence) cannot go back: where S1 to S3 would need it, the session
+ * begins anew at position 0.
  * Threads: one caller at a time, the one that opened it; sessions of one model are independent.
  */
 #ifndef ENGINE_SESSION_H
@@ -16,13 +18,20 @@
 
 struct model;
 struct session;
+struct stream_stats;
 
 struct session_params {
 	uint32_t n_ctx;                 /* positions, at least 1 */
 	uint32_t n_batch;               /* tokens evaluated together, at least 1; more than n_ctx counts as n_ctx */
-	uint32_t n_threads;
-	uint32_t type_k, type_v;        /* KERN_F32 or KERN_F16 */
+	uint32_t n_threads;             /* for one token at a time */
+	uint32_t type_k, type_v;        /* of the KV cache: F32, F16, BF16, Q8_0, Q4_0 */
 	const char *isa;                /* a name of kern_isa_find, NULL for the fastest */
+	uint32_t n_threads_batch;       /* for more tokens at a time; 0: n_threads */
+	uint64_t budget;                /* bytes of memory for weights, KV and everything else; 0: weights stay where they are */
+	uint32_t n_batch_most;          /* with a budget n_batch grows up to that while a quarter of the budget has room */
+	uint32_t slots;                 /* pieces of weights that are read ahead; 0: as many as are good */
+	size_t piece;                   /* their bytes; 0: STREAM_PIECE */
+	bool plain, buffered, apart;    /* read them without io_uring, without O_DIRECT, even if they are in memory */
 };
 
 /* Borrows model until session_close.  0 and an owned session in *out; -EINVAL (a parameter), -ENOTSUP
@@ -41,14 +50,28 @@ typedef int (*session_logits_fn)(void *arg, uint32_t pos, const float *logits);
 
 /* Evaluate n more tokens.  each, if not NULL, gets the logits of every one of them in order.
  * 0; -EINVAL (a token id outside the vocabulary; nothing was evaluated), -ENOSPC (they do not fit in
- * the context; nothing was evaluated), -ECANCELED or each's error (the session then ends after the
- * last whole batch, and has no logits). */
+ * the context; nothing was evaluated), -ESTALE (a file of the model changed), -EIO (it cannot be read), -ECANCELED or
+ * each's error (the session then ends after the last whole batch, with a state at the start, and has no logits). */
 int session_eval(struct session *s, const uint32_t *tokens, size_t n, session_logits_fn each, void *arg)
 	__attribute__((warn_unused_result));
 
 /* Make the timeline equal to these n >= 1 tokens: what it shares with them from the start is kept, the
  * rest is dropped, and what is missing is evaluated.  Errors as session_eval. */
 int session_sync(struct session *s, const uint32_t *tokens, size_t n) __attribute__((warn_unused_result));
+
+/* How many of these tokens session_sync would keep, and not evaluate. */
+uint32_t session_kept(const struct session *s, const uint32_t *tokens, size_t n);
+
+/* session_file.c: the timeline and its last logits as a file, written under another name first and renamed; readable
+ * by its owner only.  Negative errno of the system with a line in err; nothing is left of it then. */
+int session_save(const struct session *s, const char *path, char *err, size_t errlen) __attribute__((warn_unused_result));
+/* The timeline of such a file, in place of the session's own.  -EINVAL with a line in err: no such file, a damaged one,
+ * of another model, KV type or instruction set, or longer than the context; negative errno of the system, -ENOENT
+ * among them.  Where the file was read in part the session is back at the start. */
+int session_load(struct session *s, const char *path, char *err, size_t errlen) __attribute__((warn_unused_result));
+
+/* Back to the start: nothing evaluated. */
+void session_reset(struct session *s);
 
 /* Logits after the last token, or NULL when there are none (nothing evaluated yet, or after an error). */
 const float *session_logits(const struct session *s);
@@ -57,5 +80,8 @@ uint32_t session_n_ctx(const struct session *s);
 uint32_t session_n_threads(const struct session *s);
 const char *session_isa(const struct session *s);
 uint64_t session_kv_bytes(const struct session *s);     /* reserved for the whole context */
+uint64_t session_bytes(const struct session *s);        /* memory besides weights */
+/* Of a session with a budget (stream.h). */
+void session_stream_stats(const struct session *s, struct stream_stats *out);
 
 #endif

@@ -50,8 +50,8 @@ static int encode_frags(const struct tokenizer *t, struct tokenizer_work *w, con
 	return rc;
 }
 
-int64_t tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, bool add_special,
-			 bool parse_special, uint32_t *ids, size_t cap)
+static int64_t encode(const struct tokenizer *t, const char *text, size_t len, bool add_special,
+		      const struct tokenizer_parse *parse, uint32_t *ids, size_t cap)
 {
 	struct tokenizer_work w = { .ids = ids, .cap = cap };
 	struct tokenizer_frags frags = { NULL, 0, 0 };
@@ -61,7 +61,7 @@ int64_t tokenizer_encode(const struct tokenizer *t, const char *text, size_t len
 		return -EINVAL;
 	if (add_special && t->special.add_bos)
 		tokenizer_work_put(&w, t->special.bos);
-	rc = tokenizer_split(t, text, len, parse_special, &frags);
+	rc = tokenizer_split(t, text, len, parse, &frags);
 	if (rc == 0)
 		rc = encode_frags(t, &w, text, &frags);
 	if (add_special && t->special.add_eos)
@@ -70,6 +70,18 @@ int64_t tokenizer_encode(const struct tokenizer *t, const char *text, size_t len
 	tokenizer_merge_free(&w.merge);
 	free(w.buf);
 	return rc == 0 ? w.n : rc;
+}
+
+int64_t tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, bool add_special,
+			 bool parse_special, uint32_t *ids, size_t cap)
+{
+	return encode(t, text, len, add_special, &(struct tokenizer_parse){ .special = parse_special }, ids, cap);
+}
+
+int64_t tokenizer_encode_guarded(const struct tokenizer *t, const char *text, size_t len, bool add_special,
+				 const struct tokenizer_range *plain, size_t n_plain, uint32_t *ids, size_t cap)
+{
+	return encode(t, text, len, add_special, &(struct tokenizer_parse){ true, plain, n_plain }, ids, cap);
 }
 
 /* The token that a line feed begins with. */

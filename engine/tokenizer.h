@@ -1,8 +1,9 @@
 /* tokenizer.h - text to token ids and back, as the model file defines it.
  *
  * tokenizer.ggml.model chooses the kind: "llama" (SentencePiece BPE with scores and byte fallback:
- * tokenizer_spm.c) or "gpt2" (byte-level BPE with merges, split by the regular expression that
- * tokenizer.ggml.pre names: tokenizer_bpe.c).  Others are refused by name.
+ * tokenizer_spm.c), "gpt2" (byte-level BPE with merges, split by the regular expression that
+ * tokenizer.ggml.pre names: tokenizer_bpe.c) or "gemma4" (BPE with merges over text like
+ * SentencePiece's).  Others are refused by name.
  *
  * Threads: a tokenizer is constant after tokenizer_new; any number of threads may use it.
  */
@@ -46,16 +47,28 @@ bool tokenizer_is_eog(const struct tokenizer *t, uint32_t id);     /* ends a gen
 
 /* Encode len bytes of text (any bytes; no terminator needed).  add_special puts BOS and EOS where the
  * model asks for them; parse_special recognises the texts of control tokens (user-defined tokens
- * are always recognised).
+ * are always recognised).  What counts as which is llama.cpp's choice, but that gpt-oss's <|start|>,
+ * <|channel|>, <|message|>, <|constrain|> and <|end|>, user-defined there, are control tokens here.
  * Returns the number of ids, written to ids when it is <= cap; when it is more nothing is written
  * past cap and the needed number is returned.  -ENOMEM, -EINVAL (a byte that no token can spell, in a
- * vocabulary without an unknown token; or more than 1 GiB).  Bytes that are not UTF-8 keep their
- * values (llama.cpp makes U+FFFD of them in byte-level BPE). */
+ * vocabulary of SentencePiece without an unknown token; or more than 1 GiB).  BPE leaves out a byte that no
+ * token spells, as llama.cpp does.  Bytes that are not UTF-8 keep their values (llama.cpp makes U+FFFD of
+ * them in BPE). */
 int64_t tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, bool add_special,
 			 bool parse_special, uint32_t *ids, size_t cap)
 	__attribute__((warn_unused_result));
 
-/* The bytes that one token stands for; control tokens stand for nothing unless `special`.
+/* The same with parse_special, but control tokens that would reach into one of n_plain ranges (bytes of text, rising, not
+ * overlapping) are not recognised: what a person wrote inside a text that a template made. */
+struct tokenizer_range { size_t from, to; };
+int64_t tokenizer_encode_guarded(const struct tokenizer *t, const char *text, size_t len, bool add_special,
+				 const struct tokenizer_range *plain, size_t n_plain, uint32_t *ids, size_t cap)
+	__attribute__((warn_unused_result));
+/* How many bytes the longest text of a control token has that s[0..len) begins with; 0: none. */
+size_t tokenizer_special_at(const struct tokenizer *t, const char *s, size_t len);
+
+/* The bytes that one token stands for; control tokens stand for nothing unless `special`, but that those of
+ * gpt-oss above always stand for their texts.
  * Returns the number of bytes, written to buf when it is <= cap (buf may be NULL when cap is 0).
  * SentencePiece's leading space belongs to tokenizer_decode, not to this call. */
 size_t tokenizer_piece(const struct tokenizer *t, uint32_t id, bool special, char *buf, size_t cap);

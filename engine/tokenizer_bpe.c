@@ -1,10 +1,16 @@
-/* tokenizer_bpe.c - byte-level BPE: within each word the neighbours whose merge ranks first merge.
+/* tokenizer_bpe.c - BPE: within each word the neighbours whose merge ranks first merge.
  *
  * Token texts spell a byte as one character: printable Latin-1 as itself, the other 68 bytes, in
  * order, as U+0100 and on (the alphabet of GPT-2's encoder.py).  Symbols are numbers of texts, so a
  * merge is one look-up of two numbers; texts that only the merges name have numbers past the tokens.
+ *
+ * Gemma 4 writes texts as they are, with U+2581 for a space, begins with characters instead of bytes, and
+ * spells what is no token in tokens <0x00> to <0xFF>.
+ * A byte that no token spells is left out; Falcon's vocabulary has such bytes.
+ * Source: src/llama-vocab.cpp of llama.cpp.  Unlike there, a byte that is not UTF-8 is a symbol of its own.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,18 +125,25 @@ static int load_merges(struct tokenizer *t, const struct gguf_arr *a, char *err,
 int tokenizer_bpe_load(struct tokenizer *t, const struct gguf *g, char *err, size_t errlen)
 {
 	struct gguf_arr a;
-	char text[4];
+	char text[8];
 	unsigned int b;
+	size_t n;
 	int rc;
 
 	rc = gguf_get_arr(g, MERGES_KEY, &a);
-	if (rc != 0 || a.elem_type != GGUF_STR || a.n > UINT32_MAX / 8)
+	if (rc == -ENOENT && t->pre->no_merges)
+		a = (struct gguf_arr){ .elem_type = GGUF_STR };
+	else if (rc != 0 || a.elem_type != GGUF_STR || a.n > UINT32_MAX / 8)
 		return tokenizer_fault(err, errlen, -EINVAL, MERGES_KEY " is %s",
 				       rc == -ENOENT ? "missing" : "not an array of strings");
 	rc = load_merges(t, &a, err, errlen);
-	for (b = 0; b < 256; b++)
-		t->byte_id[b] = tokenizer_texts_find(&t->texts, text,
-				unicode_encode(tokenizer_bpe_char((unsigned char)b), text));
+	for (b = 0; b < 256; b++) {
+		if (t->escaped)
+			n = (size_t)snprintf(text, sizeof(text), "<0x%02X>", b);
+		else
+			n = unicode_encode(tokenizer_bpe_char((unsigned char)b), text);
+		t->byte_id[b] = tokenizer_texts_find(&t->texts, text, n);
+	}
 	return rc;
 }
 
@@ -150,8 +163,8 @@ static bool bpe_pair(void *ctx, const struct tokenizer_sym *l, const struct toke
 	return true;
 }
 
-/* The token whose text spells the word s, or TOKENIZER_NONE. */
-static uint32_t whole_word(const struct tokenizer *t, const char *s, size_t len)
+/* The token whose text spells the word s in GPT-2's alphabet, or TOKENIZER_NONE. */
+static uint32_t spelled_word(const struct tokenizer *t, const char *s, size_t len)
 {
 	char text[TOKENIZER_MAX_TOKEN_BYTES + 4];
 	size_t i, n = 0;
@@ -166,51 +179,72 @@ static uint32_t whole_word(const struct tokenizer *t, const char *s, size_t len)
 	return id < t->n_tokens ? id : TOKENIZER_NONE;
 }
 
-/* The tokens of one symbol: itself, or its bytes, or the unknown token. */
-static int put_symbol(const struct tokenizer *t, struct tokenizer_work *w, const char *s,
+/* The token that is the word s where the pre-tokenizer asks for that before merging, or TOKENIZER_NONE. */
+static uint32_t whole_word(const struct tokenizer *t, const char *s, size_t len)
+{
+	uint32_t id = TOKENIZER_NONE;
+
+	if (t->pre->whole_lines && s[0] == '\n')        /* no other word begins with one */
+		id = tokenizer_texts_find(&t->texts, s, len);
+	else if (t->pre->ignore_merges)
+		id = spelled_word(t, s, len);
+	return id < t->n_tokens ? id : TOKENIZER_NONE;
+}
+
+/* The symbols to begin with. */
+static int add_symbols(const struct tokenizer *t, struct tokenizer_work *w, const char *s, size_t len)
+{
+	size_t at, n = 1;
+	uint32_t cp, id;
+	int rc = 0;
+
+	tokenizer_merge_reset(&w->merge);
+	for (at = 0; rc == 0 && at < len; at += n) {
+		if (t->escaped) {
+			n = unicode_decode(s + at, len - at, &cp);
+			id = tokenizer_texts_find(&t->texts, s + at, n);
+		} else {
+			id = t->byte_id[(unsigned char)s[at]];
+		}
+		rc = tokenizer_merge_add(&w->merge, (uint32_t)at, (uint32_t)n, id);
+	}
+	return rc;
+}
+
+/* The tokens of one symbol: itself, or those of its bytes that have one. */
+static void put_symbol(const struct tokenizer *t, struct tokenizer_work *w, const char *s,
 		      const struct tokenizer_sym *sym)
 {
 	uint32_t i, id;
 
 	if (sym->id < t->n_tokens) {
 		tokenizer_work_put(w, sym->id);
-		return 0;
+		return;
 	}
 	for (i = 0; i < sym->len; i++) {
 		id = t->byte_id[(unsigned char)s[sym->off + i]];
-		if (id >= t->n_tokens)
-			id = t->special.unk;
-		if (id == TOKENIZER_NONE)
-			return -EINVAL;
-		tokenizer_work_put(w, id);
+		if (id < t->n_tokens)
+			tokenizer_work_put(w, id);
 	}
-	return 0;
 }
 
 static int encode_word(const struct tokenizer *t, struct tokenizer_work *w, const char *s, size_t len)
 {
 	const struct tokenizer_sym *sym;
 	uint32_t i, id;
-	size_t at;
 	int rc;
 
-	if (t->pre->ignore_merges) {
-		id = whole_word(t, s, len);
-		if (id != TOKENIZER_NONE) {
-			tokenizer_work_put(w, id);
-			return 0;
-		}
+	id = whole_word(t, s, len);
+	if (id != TOKENIZER_NONE) {
+		tokenizer_work_put(w, id);
+		return 0;
 	}
-	tokenizer_merge_reset(&w->merge);
-	for (at = 0; at < len; at++) {
-		rc = tokenizer_merge_add(&w->merge, (uint32_t)at, 1, t->byte_id[(unsigned char)s[at]]);
-		if (rc != 0)
-			return rc;
-	}
-	rc = tokenizer_merge_run(&w->merge, bpe_pair, (void *)(uintptr_t)t);
+	rc = add_symbols(t, w, s, len);
+	if (rc == 0)
+		rc = tokenizer_merge_run(&w->merge, bpe_pair, (void *)(uintptr_t)t);
 	for (i = 0; rc == 0 && i != TOKENIZER_MERGE_END; i = sym->next) {
 		sym = &w->merge.sym[i];
-		rc = put_symbol(t, w, s, sym);
+		put_symbol(t, w, s, sym);
 	}
 	return rc;
 }
@@ -221,6 +255,12 @@ int tokenizer_bpe_encode(const struct tokenizer *t, struct tokenizer_work *w, co
 	size_t n;
 	int rc;
 
+	if (t->escaped) {
+		rc = tokenizer_escape(w, s, len, false, &len);
+		if (rc != 0)
+			return rc;
+		s = w->buf;
+	}
 	for (; len > 0; s += n, len -= n) {
 		n = tokenizer_pre_next(t->pre, &ends, s, len);
 		rc = encode_word(t, w, s, n);

@@ -3,7 +3,7 @@
  * tokenizer.c encodes and answers questions, tokenizer_load.c reads the metadata, tokenizer_roles.c
  * knows special tokens by their texts, tokenizer_split.c finds special tokens in text,
  * tokenizer_piece.c goes back to bytes, tokenizer_map.c has the hash tables, tokenizer_spm.c and
- * tokenizer_bpe.c are the two kinds.
+ * tokenizer_bpe.c are the two kinds.  tokenizer_pre.c cuts text into words for the latter.
  */
 #ifndef ENGINE_TOKENIZER_INTERNAL_H
 #define ENGINE_TOKENIZER_INTERNAL_H
@@ -69,6 +69,7 @@ enum tokenizer_kind { TOKENIZER_SPM, TOKENIZER_BPE };
 
 #define TOKENIZER_FLAG_EOG 1u           /* ends a generation */
 #define TOKENIZER_FLAG_RSTRIP 2u        /* white space behind it in the text belongs to it */
+#define TOKENIZER_FLAG_SHOWN 4u         /* a control token that has a piece all the same */
 
 /* The special tokens whose texts have one length, in the order of their bytes. */
 struct tokenizer_group {
@@ -88,6 +89,7 @@ struct tokenizer {
 	uint32_t *order;                /* [n_tokens], SPM: ascending with falling score */
 	struct tokenizer_special special;
 	bool add_space_prefix;
+	bool escaped;                   /* texts are UTF-8 with U+2581 for a space */
 
 	const struct tokenizer_pre *pre;        /* BPE */
 	struct tokenizer_pairs merges;
@@ -137,6 +139,10 @@ int tokenizer_spm_encode(const struct tokenizer *t, struct tokenizer_work *w, co
 			 size_t len, bool prefix) __attribute__((warn_unused_result));
 int tokenizer_bpe_encode(const struct tokenizer *t, struct tokenizer_work *w, const char *s,
 			 size_t len) __attribute__((warn_unused_result));
+/* Copy s into w->buf with U+2581 for every space, and one before it all where prefix; *n is its length.
+ * 0 or -ENOMEM. */
+int tokenizer_escape(struct tokenizer_work *w, const char *s, size_t len, bool prefix, size_t *n)
+	__attribute__((warn_unused_result));
 /* The token that spells byte b in an SPM vocabulary, or TOKENIZER_NONE. */
 uint32_t tokenizer_spm_byte(const struct tokenizer *t, unsigned char b);
 
@@ -156,9 +162,16 @@ struct tokenizer_frags {
 	size_t n, cap;
 };
 
+/* Which control tokens are recognised: none, or those that reach into none of these ranges. */
+struct tokenizer_parse {
+	bool special;
+	const struct tokenizer_range *plain;    /* [n_plain] */
+	size_t n_plain;
+};
+
 /* Cut text at its special tokens: longer ones first, each from left to right.  Into the zeroed *out,
  * which the caller frees.  0 or -ENOMEM. */
-int tokenizer_split(const struct tokenizer *t, const char *text, size_t len, bool parse_special,
+int tokenizer_split(const struct tokenizer *t, const char *text, size_t len, const struct tokenizer_parse *parse,
 		    struct tokenizer_frags *out) __attribute__((warn_unused_result));
 /* Build t->group.  0 or -ENOMEM. */
 int tokenizer_split_load(struct tokenizer *t) __attribute__((warn_unused_result));

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/compat.h"
 #include "engine/tokenizer_internal.h"
 
 #define TOKENS_KEY "tokenizer.ggml.tokens"
@@ -41,6 +42,44 @@ static bool str_is(struct gguf_str s, const char *text)
 	return s.len == strlen(text) && memcmp(s.s, text, s.len) == 0;
 }
 
+/* What the tokenizers are that this does not have. */
+static const char *kind_words(struct gguf_str s)
+{
+	static const struct {
+		const char *model, *words;
+	} known[] = {
+		{ "bert", " (WordPiece)" }, { "t5", " (Unigram)" }, { "rwkv", " (the table of RWKV)" },
+		{ "plamo2", " (the table of PLaMo)" }, { "plamo3", " (the table of PLaMo)" },
+		{ "none", " (no vocabulary)" }, { "no_vocab", " (no vocabulary)" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (str_is(s, known[i].model))
+			return known[i].words;
+	return "";
+}
+
+static int load_pre(struct tokenizer *t, const struct gguf *g, char *err, size_t errlen)
+{
+	struct gguf_str s = { NULL, 0 };
+	char shown[QUOTE_MAX + 1];
+	int rc;
+
+	rc = gguf_get_str(g, "tokenizer.ggml.pre", &s);
+	if (rc != 0 && rc != -ENOENT)
+		return tokenizer_fault(err, errlen, -EINVAL, "tokenizer.ggml.pre is not a string");
+	s = compat_pre(g, s);
+	t->pre = tokenizer_pre_find(s.s, s.len);
+	if (t->pre == NULL) {
+		quote(shown, s);
+		return tokenizer_fault(err, errlen, -ENOTSUP,
+				       "tokenizer.ggml.pre is '%s', which is not supported", shown);
+	}
+	t->escaped = t->pre->escaped;
+	return 0;
+}
+
 static int load_kind(struct tokenizer *t, const struct gguf *g, char *err, size_t errlen)
 {
 	char shown[QUOTE_MAX + 1];
@@ -51,27 +90,21 @@ static int load_kind(struct tokenizer *t, const struct gguf *g, char *err, size_
 	if (rc != 0)
 		return tokenizer_fault(err, errlen, -EINVAL, "tokenizer.ggml.model is %s",
 				       rc == -ENOENT ? "missing" : "not a string");
-	if (str_is(s, "llama")) {
-		t->kind = TOKENIZER_SPM;
+	s = compat_tokenizer(g, s);
+	t->escaped = true;
+	t->kind = TOKENIZER_SPM;
+	if (str_is(s, "llama"))
 		return 0;
-	}
 	t->kind = TOKENIZER_BPE;
-	if (!str_is(s, "gpt2")) {
-		quote(shown, s);
-		return tokenizer_fault(err, errlen, -ENOTSUP,
-				       "tokenizer.ggml.model is '%s'; llama and gpt2 are supported", shown);
-	}
-	s.len = 0;
-	rc = gguf_get_str(g, "tokenizer.ggml.pre", &s);
-	if (rc != 0 && rc != -ENOENT)
-		return tokenizer_fault(err, errlen, -EINVAL, "tokenizer.ggml.pre is not a string");
-	t->pre = tokenizer_pre_find(s.s, s.len);
-	if (t->pre == NULL) {
-		quote(shown, s);
-		return tokenizer_fault(err, errlen, -ENOTSUP,
-				       "tokenizer.ggml.pre is '%s', which is not supported", shown);
-	}
-	return 0;
+	if (str_is(s, "gpt2"))
+		return load_pre(t, g, err, errlen);
+	t->pre = tokenizer_pre_find("gemma4", 6);
+	if (str_is(s, "gemma4"))
+		return 0;
+	quote(shown, s);
+	return tokenizer_fault(err, errlen, -ENOTSUP,
+			       "tokenizer.ggml.model is '%s'%s; llama, gpt2 and gemma4 are supported", shown,
+			       kind_words(s));
 }
 
 static int load_token(struct tokenizer *t, struct gguf_str s, uint32_t i, char *err, size_t errlen)

@@ -93,14 +93,14 @@ static void put_piece(const struct tokenizer *t, struct sink *k, uint32_t id, bo
 
 	switch ((enum tokenizer_attr)t->attr[id]) {
 	case TOKENIZER_NORMAL:
-		if (t->kind == TOKENIZER_SPM)
+		if (t->escaped)
 			put_unescaped(k, x->s, x->len);
 		else
 			put_mapped(k, x->s, x->len);
 		break;
 	case TOKENIZER_UNKNOWN:
 	case TOKENIZER_CONTROL:
-		if (special)
+		if (special || (t->flags[id] & TOKENIZER_FLAG_SHOWN))
 			put_text(k, x->s, x->len);
 		break;
 	case TOKENIZER_USER:

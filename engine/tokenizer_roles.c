@@ -39,26 +39,33 @@ static const struct {
 	{ ROLE_EOM, "<|eom_id|>" },
 	{ ROLE_FIM_PRE, "<|fim_prefix|>" }, { ROLE_FIM_PRE, "<fim-prefix>" },
 	{ ROLE_FIM_PRE, "<fim_prefix>" }, { ROLE_FIM_PRE, "<\uFF5Cfim\u2581begin\uFF5C>" },
-	{ ROLE_FIM_PRE, "<PRE>" }, { ROLE_FIM_PRE, "\u2581<PRE>" },
+	{ ROLE_FIM_PRE, "<PRE>" }, { ROLE_FIM_PRE, "\u2581<PRE>" }, { ROLE_FIM_PRE, "<|code_prefix|>" },
+	{ ROLE_FIM_PRE, "<|prefix|>" }, { ROLE_FIM_PRE, "<|plamo:fim_prefix|>" },
 	{ ROLE_FIM_SUF, "<|fim_suffix|>" }, { ROLE_FIM_SUF, "<fim-suffix>" },
 	{ ROLE_FIM_SUF, "<fim_suffix>" }, { ROLE_FIM_SUF, "<\uFF5Cfim\u2581hole\uFF5C>" },
-	{ ROLE_FIM_SUF, "<SUF>" }, { ROLE_FIM_SUF, "\u2581<SUF>" },
+	{ ROLE_FIM_SUF, "<SUF>" }, { ROLE_FIM_SUF, "\u2581<SUF>" }, { ROLE_FIM_SUF, "<|code_suffix|>" },
+	{ ROLE_FIM_SUF, "<|suffix|>" }, { ROLE_FIM_SUF, "<|plamo:fim_suffix|>" },
 	{ ROLE_FIM_MID, "<|fim_middle|>" }, { ROLE_FIM_MID, "<fim-middle>" },
 	{ ROLE_FIM_MID, "<fim_middle>" }, { ROLE_FIM_MID, "<\uFF5Cfim\u2581end\uFF5C>" },
-	{ ROLE_FIM_MID, "<MID>" }, { ROLE_FIM_MID, "\u2581<MID>" },
+	{ ROLE_FIM_MID, "<MID>" }, { ROLE_FIM_MID, "\u2581<MID>" }, { ROLE_FIM_MID, "<|code_middle|>" },
+	{ ROLE_FIM_MID, "<|middle|>" }, { ROLE_FIM_MID, "<|plamo:fim_middle|>" },
 	{ ROLE_FIM_PAD, "<|fim_pad|>" }, { ROLE_FIM_PAD, "<fim-pad>" }, { ROLE_FIM_PAD, "<fim_pad>" },
 	{ ROLE_FIM_PAD, "<PAD>" }, { ROLE_FIM_PAD, "[PAD]" },
 	{ ROLE_FIM_REP, "<|fim_repo|>" }, { ROLE_FIM_REP, "<|repo_name|>" },
 	{ ROLE_FIM_REP, "<fim-repo>" }, { ROLE_FIM_REP, "<REPO>" }, { ROLE_FIM_REP, "<reponame>" },
-	{ ROLE_FIM_SEP, "<|file_sep|>" },
+	{ ROLE_FIM_SEP, "<|file_sep|>" }, { ROLE_FIM_SEP, "<|plamo:file_separator|>" },
 };
 
 /* Texts that end a generation whatever the keys say. */
 static const char *const eog_texts[] = {
 	"<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>",
 	"<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
-	"<|end_of_text|>", "<end_of_utterance>", "<eos>", "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
+	"<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>",
+	"<\uFF5Cend\u2581of\u2581sentence\uFF5C>", "[e~[", "<|ifm|im_end|>",
 };
+
+/* The frame of gpt-oss's answers, which its readers want to see. */
+static const char *const shown_texts[] = { "<|channel|>", "<|message|>", "<|start|>", "<|constrain|>" };
 
 static uint32_t find_token(const struct tokenizer *t, const char *text)
 {
@@ -130,6 +137,8 @@ static int load_adds(struct tokenizer *t, const struct gguf *g, char *err, size_
 		rc = load_bool(g, "tokenizer.ggml.add_eos_token", &s->add_eos, err, errlen);
 	if (rc != 0)
 		return rc;
+	if (t->pre != NULL && t->pre->always_bos && s->bos != TOKENIZER_NONE)
+		s->add_bos = true;
 	if (s->add_bos && s->bos == TOKENIZER_NONE)
 		return tokenizer_fault(err, errlen, -EINVAL,
 				       "tokenizer.ggml.add_bos_token is true without a token id for it");
@@ -174,6 +183,59 @@ static int load_roles(struct tokenizer *t, const struct gguf *g, char *err, size
 	return 0;
 }
 
+static bool is_eog_text(const struct tokenizer *t, const char *text)
+{
+	return tokenizer_is_eog(t, find_token(t, text));
+}
+
+/* Where other tokens end a turn, "<|end|>" of gpt-oss and Solar ends one message of several, and "</s>" of
+ * Gemma 4 and PLaMo is a tag of HTML. */
+static void unmark_eog(struct tokenizer *t)
+{
+	bool call = is_eog_text(t, "<|call|>") || is_eog_text(t, "<|calls|>");
+	uint32_t id;
+
+	if (is_eog_text(t, "<|end|>") && call && (is_eog_text(t, "<|return|>") || is_eog_text(t, "<|flush|>"))) {
+		id = find_token(t, "<|end|>");
+		t->flags[id] = TOKENIZER_FLAG_SHOWN;
+	}
+	if (is_eog_text(t, "</s>") && (is_eog_text(t, "<|tool_response>") || is_eog_text(t, "<|plamo:eos|>"))) {
+		id = find_token(t, "</s>");
+		t->flags[id] = 0;
+		t->attr[id] = TOKENIZER_NORMAL;
+	}
+}
+
+/* llama.cpp makes these user-defined, so that it also finds them in text that should hold no special tokens;
+ * here they stay control tokens. */
+static void mark_shown(struct tokenizer *t)
+{
+	uint32_t id;
+	size_t i;
+
+	for (i = 0; i < sizeof(shown_texts) / sizeof(shown_texts[0]); i++) {
+		id = find_token(t, shown_texts[i]);
+		if (id == TOKENIZER_NONE)
+			continue;
+		t->flags[id] |= TOKENIZER_FLAG_SHOWN;
+		t->attr[id] = TOKENIZER_CONTROL;
+	}
+}
+
+/* Ollama's files may list all tokens that end a text; what is no list of such is no matter. */
+static void mark_eos_ids(struct tokenizer *t, const struct gguf *g)
+{
+	struct gguf_arr ids;
+	uint64_t i;
+	uint32_t id;
+
+	if (gguf_get_arr(g, "tokenizer.ggml.eos_token_ids", &ids) != 0)
+		return;
+	for (i = 0; i < ids.n; i++)
+		if (gguf_arr_u32(&ids, i, &id) == 0 && id < t->n_tokens)
+			mark_eog(t, id);
+}
+
 int tokenizer_roles_load(struct tokenizer *t, const struct gguf *g, char *err, size_t errlen)
 {
 	uint32_t id;
@@ -195,5 +257,8 @@ int tokenizer_roles_load(struct tokenizer *t, const struct gguf *g, char *err, s
 		t->attr[id] = TOKENIZER_CONTROL;
 	}
 	mark_eog(t, t->special.eos);
+	mark_eos_ids(t, g);
+	mark_shown(t);
+	unmark_eog(t);
 	return 0;
 }

@@ -120,11 +120,31 @@ static bool c_space(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* Does text[at .. at + len) reach into a range that is plain? */
+static bool is_plain(const struct tokenizer_parse *p, size_t at, size_t len)
+{
+	size_t lo = 0, hi = p->n_plain, mid;
+
+	while (lo < hi) {               /* the first range that ends behind at */
+		mid = lo + (hi - lo) / 2;
+		if (p->plain[mid].to <= at)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < p->n_plain && p->plain[lo].from < at + len;
+}
+
+static bool recognised(const struct tokenizer *t, const struct tokenizer_parse *p, uint32_t id, size_t at, size_t len)
+{
+	return t->attr[id] == TOKENIZER_USER || (p->special && !is_plain(p, at, len));
+}
+
 /* Cut one stretch of text at the tokens of group g. */
 static int split_text(const struct tokenizer *t, const struct tokenizer_group *g, const char *text,
-		      struct tokenizer_frag f, bool parse_special, struct tokenizer_frags *out)
+		      struct tokenizer_frag f, const struct tokenizer_parse *parse, struct tokenizer_frags *out)
 {
-	const unsigned char *first = g->first[parse_special];
+	const unsigned char *first = g->first[parse->special];
 	size_t at = f.off, begin = f.off, end = f.off + f.len;
 	unsigned char c;
 	uint32_t id;
@@ -133,7 +153,7 @@ static int split_text(const struct tokenizer *t, const struct tokenizer_group *g
 	while (rc == 0 && end - at >= g->len) {
 		c = (unsigned char)text[at];
 		id = first[c / 8] >> c % 8 & 1 ? group_find(t, g, text + at) : TOKENIZER_NONE;
-		if (id == TOKENIZER_NONE || (!parse_special && t->attr[id] != TOKENIZER_USER)) {
+		if (id == TOKENIZER_NONE || !recognised(t, parse, id, at, g->len)) {
 			at++;
 			continue;
 		}
@@ -148,7 +168,24 @@ static int split_text(const struct tokenizer *t, const struct tokenizer_group *g
 	return rc == 0 ? frag_add(out, begin, end - begin, TOKENIZER_NONE) : rc;
 }
 
-int tokenizer_split(const struct tokenizer *t, const char *text, size_t len, bool parse_special,
+size_t tokenizer_special_at(const struct tokenizer *t, const char *s, size_t len)
+{
+	size_t best = 0;
+	uint32_t i, id;
+
+	for (i = 0; i < t->n_groups; i++) {
+		const struct tokenizer_group *g = &t->group[i];
+
+		if (g->len <= best || g->len > len || !(g->first[1][(unsigned char)s[0] / 8] >> (unsigned char)s[0] % 8 & 1))
+			continue;
+		id = group_find(t, g, s);
+		if (id != TOKENIZER_NONE && t->attr[id] != TOKENIZER_USER)
+			best = g->len;
+	}
+	return best;
+}
+
+int tokenizer_split(const struct tokenizer *t, const char *text, size_t len, const struct tokenizer_parse *parse,
 		    struct tokenizer_frags *out)
 {
 	struct tokenizer_frags next = { NULL, 0, 0 }, swap;
@@ -163,7 +200,7 @@ int tokenizer_split(const struct tokenizer *t, const char *text, size_t len, boo
 			if (out->v[j].id != TOKENIZER_NONE)
 				rc = frag_add(&next, out->v[j].off, out->v[j].len, out->v[j].id);
 			else
-				rc = split_text(t, &t->group[i], text, out->v[j], parse_special, &next);
+				rc = split_text(t, &t->group[i], text, out->v[j], parse, &next);
 		}
 		swap = *out;
 		*out = next;

@@ -46,8 +46,7 @@ static bool spm_pair(void *ctx, const struct tokenizer_sym *l, const struct toke
 	return true;
 }
 
-/* Copy s into w->buf with every space replaced; *n is its new length. */
-static int escape(struct tokenizer_work *w, const char *s, size_t len, bool prefix, size_t *n)
+int tokenizer_escape(struct tokenizer_work *w, const char *s, size_t len, bool prefix, size_t *n)
 {
 	size_t i, at = 0, spaces = prefix;
 	int rc;
@@ -103,7 +102,7 @@ int tokenizer_spm_encode(const struct tokenizer *t, struct tokenizer_work *w, co
 	size_t n, at, step;
 	int rc;
 
-	rc = escape(w, s, len, prefix, &n);
+	rc = tokenizer_escape(w, s, len, prefix, &n);
 	if (rc != 0)
 		return rc;
 	x.s = w->buf;

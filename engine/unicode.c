@@ -7,6 +7,8 @@ enum unicode_cat unicode_cat(uint32_t cp)
 {
 	uint32_t lo = 0, hi = unicode_nranges, mid;
 
+	if ((cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z'))
+		return UNICODE_LETTER;  /* most of most texts: no search */
 	if (cp > 0x10FFFF)
 		return UNICODE_OTHER;
 	while (hi - lo > 1) {           /* ranges[lo] starts at or before cp, ranges[hi] after it */

@@ -11,15 +11,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <xxhash.h>
+
 #include "engine/gguf_split.h"
+#include "engine/weights_guard.h"
 #include "kernels/kern_type.h"
 
 #define REASON 256      /* bytes of a parser's line */
+#define SAMPLES 64      /* pieces of so many bytes that a fingerprint looks at */
+#define SAMPLE 4096
 
 struct part {
 	void *map;
 	size_t len;
 	struct gguf *g;
+	struct stat was;                /* when it was opened */
+	int fd, direct_fd;              /* the second -1 where O_DIRECT is refused */
+	uint32_t align;                 /* of reads by it */
+	bool may_ask;                   /* mincore tells the truth */
 };
 
 struct weights {
@@ -46,8 +55,33 @@ static void part_close(struct part *p)
 	if (p->map == NULL)
 		return;
 	gguf_free(p->g);
+	weights_guard_remove(p->map);
 	munmap(p->map, p->len);
 	p->map = NULL;
+	close(p->fd);
+	if (p->direct_fd != -1)
+		close(p->direct_fd);
+}
+
+/* The same file for reads past the page cache: what they must be aligned to the system says (statx, since Linux 6.1), or
+ * else 4096 is enough for all disks there are. */
+static void part_open_direct(struct part *p)
+{
+	char path[64];
+	struct statx stx;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", p->fd);
+	p->direct_fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+	p->align = 4096;
+	if (p->direct_fd == -1 || statx(p->direct_fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) != 0 ||
+	    !(stx.stx_mask & STATX_DIOALIGN))
+		return;
+	if (stx.stx_dio_offset_align > p->align)
+		p->align = stx.stx_dio_offset_align;
+	if (stx.stx_dio_offset_align == 0 || p->align > WEIGHTS_ALIGN_MAX || stx.stx_dio_mem_align > 4096) {
+		close(p->direct_fd);
+		p->direct_fd = -1;
+	}
 }
 
 /* Map the open file; err gets a line on failure. */
@@ -73,6 +107,9 @@ static int part_map(struct part *p, int fd, const char *path, char *err, size_t 
 		p->map = NULL;
 		return fault_errno(err, errlen, path, rc);
 	}
+	p->was = st;
+	p->may_ask = st.st_uid == geteuid() || faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
+	(void)weights_guard_add(p->map, p->len);        /* without room for it a file that shrinks ends the process */
 	return 0;
 }
 
@@ -86,15 +123,20 @@ static int part_open(struct part *p, const char *path, char *err, size_t errlen)
 	if (fd < 0)
 		return fault_errno(err, errlen, path, -errno);
 	rc = part_map(p, fd, path, err, errlen);
-	close(fd);
-	if (rc != 0)
+	if (rc != 0) {
+		close(fd);
 		return rc;
+	}
+	p->fd = fd;
 	rc = gguf_parse(&p->g, p->map, p->len, p->len, reason, sizeof(reason));
 	if (rc != 0) {
+		weights_guard_remove(p->map);
 		munmap(p->map, p->len);
 		p->map = NULL;
+		close(fd);
 		return fault(err, errlen, path, reason, rc);
 	}
+	p->direct_fd = -1;
 	return 0;
 }
 
@@ -224,6 +266,7 @@ int weights_find(const struct weights *w, const char *name, struct weights_tenso
 	memcpy(out->ne, t->ne, sizeof(out->ne));
 	out->nbytes = t->nbytes;
 	out->row_bytes = (size_t)(t->ne[0] / kt->elems * kt->bytes);
+	out->slice_bytes = (size_t)t->ne[1] * out->row_bytes;
 	return 0;
 }
 
@@ -244,4 +287,124 @@ struct gguf_str weights_name(const struct weights *w, uint64_t i)
 uint64_t weights_bytes(const struct weights *w)
 {
 	return w->nbytes;
+}
+
+/* Hashes are chained: each begins with the one before as its seed. */
+uint64_t weights_fingerprint(const struct weights *w)
+{
+	uint64_t hash = w->n_parts, k, pages = SAMPLES / w->n_parts + 1;
+	uint32_t i;
+
+	for (i = 0; i < w->n_parts; i++) {
+		const struct part *p = &w->parts[i];
+		const char *bytes = p->map;
+
+		hash = XXH3_64bits_withSeed(&p->len, sizeof(p->len), hash);
+		hash = XXH3_64bits_withSeed(bytes, gguf_data_off(p->g), hash);
+		for (k = 0; k < pages && p->len > SAMPLE; k++)
+			hash = XXH3_64bits_withSeed(bytes + (p->len - SAMPLE) / pages * k, SAMPLE, hash);
+	}
+	return hash;
+}
+
+static const struct part *part_of(const struct weights *w, const void *data)
+{
+	const struct part *p = w->parts;
+
+	while (p + 1 < w->parts + w->n_parts && ((const char *)data < (const char *)p->map ||
+						 (const char *)data >= (const char *)p->map + p->len))
+		p++;
+	return p;
+}
+
+void weights_place(const struct weights *w, const void *data, bool buffered, struct weights_place *out)
+{
+	const struct part *p = part_of(w, data);
+
+	out->direct = p->direct_fd != -1 && !buffered;
+	out->fd = out->direct ? p->direct_fd : p->fd;
+	out->off = (uint64_t)((const char *)data - (const char *)p->map);
+	out->align = out->direct ? p->align : 1;
+}
+
+void weights_direct(struct weights *w)
+{
+	uint32_t i;
+
+	for (i = 0; i < w->n_parts; i++) {
+		if (w->parts[i].direct_fd == -1)
+			part_open_direct(&w->parts[i]);
+		madvise(w->parts[i].map, w->parts[i].len, MADV_RANDOM);
+	}
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* Names, owners and rights may change while a file is used; each changes ctime. */
+static bool same_inode(const struct stat *a, const struct stat *b)
+{
+	return a->st_nlink == b->st_nlink && a->st_mode == b->st_mode && a->st_uid == b->st_uid && a->st_gid == b->st_gid;
+}
+
+int weights_check(struct weights *w)
+{
+	struct stat st;
+	uint32_t i;
+
+	for (i = 0; i < w->n_parts; i++) {
+		struct part *p = &w->parts[i];
+
+		if (fstat(p->fd, &st) != 0)
+			return -errno;
+		if (st.st_size != p->was.st_size || !same_time(st.st_mtim, p->was.st_mtim) || weights_guard_hit(p->map) ||
+		    (!same_time(st.st_ctim, p->was.st_ctim) && same_inode(&st, &p->was)))
+			return -ESTALE;
+		p->was = st;
+	}
+	return 0;
+}
+
+/* ---- what is in memory --------------------------------------------------------------------------- */
+
+#define ASK_PAGES 4096u         /* at a time */
+
+/* Pages from at on, page-aligned, of len bytes that are resident. */
+static size_t resident_pages(char *at, size_t len, size_t page)
+{
+	unsigned char there[ASK_PAGES];
+	size_t n, i, sum = 0;
+
+	for (; len > 0; at += n * page, len -= len < n * page ? len : n * page) {
+		n = (len + page - 1) / page;
+		n = n < ASK_PAGES ? n : ASK_PAGES;
+		if (mincore(at, n * page < len ? n * page : len, there) != 0)
+			return sum;
+		for (i = 0; i < n; i++)
+			sum += there[i] & 1;
+	}
+	return sum;
+}
+
+bool weights_resident(const struct weights *w, const void *data, size_t bytes)
+{
+	const struct part *p = part_of(w, data);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), off = (size_t)((const char *)data - (const char *)p->map);
+	size_t from = off / page * page, end = off + bytes;
+
+	return p->may_ask && resident_pages((char *)p->map + from, end - from, page) == (end - from + page - 1) / page;
+}
+
+uint64_t weights_resident_bytes(const struct weights *w)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint64_t sum = 0;
+	uint32_t i;
+
+	for (i = 0; i < w->n_parts; i++)
+		if (w->parts[i].may_ask)
+			sum += (uint64_t)resident_pages(w->parts[i].map, w->parts[i].len, page) * page;
+	return sum;
 }

@@ -12,6 +12,7 @@
 #ifndef ENGINE_WEIGHTS_H
 #define ENGINE_WEIGHTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct weights_tensor {
 	uint64_t ne[GGUF_MAX_DIMS];     /* fastest first, 1 past ndims */
 	uint64_t nbytes;
 	size_t row_bytes;               /* ne[0] weights */
+	size_t slice_bytes;             /* from one [ne0, ne1] matrix to the next; a view of rows keeps it */
 };
 
 /* Opens path, and with it the other parts when it is one of several (any part may be named).
@@ -46,5 +48,25 @@ uint64_t weights_n_tensors(const struct weights *w);
 struct gguf_str weights_name(const struct weights *w, uint64_t i);
 /* Bytes of tensor data in all parts. */
 uint64_t weights_bytes(const struct weights *w);
+/* Where bytes of a tensor lie: a descriptor that is borrowed until weights_close, O_DIRECT unless buffered is asked for or
+ * the file system refuses it; off in its file; reads must begin at and have a length of multiples of align. */
+#define WEIGHTS_ALIGN_MAX 65536u
+struct weights_place { int fd; uint64_t off; uint32_t align; bool direct; };
+void weights_place(const struct weights *w, const void *data, bool buffered, struct weights_place *out);
+
+/* 0 while the files are what was opened; -ESTALE when one was written to, became shorter or longer, or had a page
+ * missing (weights_guard.h); other errors of the system.  What was computed since the last time is then worth nothing. */
+int weights_check(struct weights *w) __attribute__((warn_unused_result));
+/* Are all pages of these bytes of a tensor in memory?  False also where the system would not say the truth: it does so
+ * only to who owns the file or may write to it (mincore(2)).  A hint: they may go at any time. */
+bool weights_resident(const struct weights *w, const void *data, size_t bytes);
+/* How much of all files is in memory, of what could be told. */
+uint64_t weights_resident_bytes(const struct weights *w);
+/* For reads past the page cache: opens the files once more with O_DIRECT, where they can be; from now on touching the
+ * mappings brings single pages, nothing around them. */
+void weights_direct(struct weights *w);
+
+/* Tells models apart without reading them: a hash of lengths, headers and 64 pages of 4 KiB at even distances. */
+uint64_t weights_fingerprint(const struct weights *w);
 
 #endif

@@ -20,9 +20,15 @@ static size_t acts_q_bytes(enum kern_act kind, uint32_t n_tok, uint32_t n_blk)
 	return (size_t)n_tok * n_blk * (kind == KERN_ACT_Q8K ? KERN_QK_K : KERN_QK);
 }
 
+/* With room to read a whole vector from the last block on. */
 static size_t acts_d_bytes(uint32_t n_tok, uint32_t n_blk)
 {
-	return ((size_t)n_tok * n_blk * sizeof(float) + 63) / 64 * 64;
+	return ((size_t)n_tok * n_blk * sizeof(float) + 63) / 64 * 64 + 64;
+}
+
+static size_t acts_sums_bytes(enum kern_act kind, uint32_t n_tok, uint32_t n_blk)
+{
+	return (size_t)n_tok * n_blk * (kind == KERN_ACT_Q8K ? 16 : 1) * sizeof(int16_t) + 64;
 }
 
 size_t kern_acts_bytes(enum kern_act kind, uint32_t n_tok, uint32_t cols)
@@ -32,8 +38,7 @@ size_t kern_acts_bytes(enum kern_act kind, uint32_t n_tok, uint32_t cols)
 	if (kind != KERN_ACT_Q8 && kind != KERN_ACT_Q8K)
 		return 0;
 	n_blk = acts_blocks(kind, cols);
-	return acts_q_bytes(kind, n_tok, n_blk) + acts_d_bytes(n_tok, n_blk) +
-	       (kind == KERN_ACT_Q8K ? (size_t)n_tok * n_blk * 16 * sizeof(int16_t) : 0);
+	return acts_q_bytes(kind, n_tok, n_blk) + acts_d_bytes(n_tok, n_blk) + acts_sums_bytes(kind, n_tok, n_blk);
 }
 
 void kern_acts_init(struct kern_acts *a, enum kern_act kind, const float *x, uint32_t n_tok, uint32_t cols,
@@ -53,6 +58,5 @@ void kern_acts_init(struct kern_acts *a, enum kern_act kind, const float *x, uin
 	p += acts_q_bytes(kind, n_tok, a->n_blk);
 	a->d = (float *)p;
 	p += acts_d_bytes(n_tok, a->n_blk);
-	if (kind == KERN_ACT_Q8K)
-		a->sums = (int16_t *)p;
+	a->sums = (int16_t *)p;
 }

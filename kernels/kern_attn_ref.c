@@ -1,69 +1,148 @@
 /* kern_attn_ref.c - attention, one value at a time, sums in f64. */
-#include "kernels/kern_exp.h"
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kern_attn_merge.h"
+#include "kernels/kern_block.h"
+#include "kernels/kern_f16.h"
 #include "kernels/kern_internal.h"
 
 static float kv_at(uint32_t type, const void *p, size_t i)
 {
-	return type == KERN_F16 ? kern_f16_to_f32(((const uint16_t *)p)[i]) : ((const float *)p)[i];
+	const struct kern_q8_0 *b8 = (const struct kern_q8_0 *)p + i / 32;
+	const struct kern_q4_0 *b4 = (const struct kern_q4_0 *)p + i / 32;
+
+	switch (type) {
+	case KERN_F16:
+		return kern_f16_to_f32(((const uint16_t *)p)[i]);
+	case KERN_BF16:
+		return kern_bf16_to_f32(((const uint16_t *)p)[i]);
+	case KERN_Q8_0:
+		return kern_f16_to_f32(b8->d) * (float)b8->qs[i % 32];
+	case KERN_Q4_0:
+		return kern_f16_to_f32(b4->d) * (float)((b4->qs[i % 16] >> (i % 32 / 16 * 4) & 15) - 8);
+	default:
+		return ((const float *)p)[i];
+	}
 }
 
-/* Scores of positions j0 .. j0 + n - 1 into s; returns the largest. */
-static float block_scores(const struct kern_attn *p, const float *q, uint32_t j0, uint32_t n, float *s)
+/* Scores of n positions from pos on into s; returns the largest. */
+static float block_scores(const struct kern_attn *p, const float *q, size_t pos, uint32_t n, float *s)
 {
 	float top = 0.0f;
 	uint32_t j, i;
 
 	for (j = 0; j < n; j++) {
-		size_t row = (j0 + j) * p->k_stride;
+		size_t at = (pos + j) * p->k_stride;
 		double sum = 0.0;
 
 		for (i = 0; i < p->k_dim; i++)
-			sum += (double)q[i] * (double)kv_at(p->k_type, p->k, row + i);
+			sum += (double)q[i] * (double)kv_at(p->k_type, p->k, at + i);
 		s[j] = (float)sum * p->scale;
+		if (p->softcap != 0.0f)
+			s[j] = p->softcap * tanhf(s[j] / p->softcap);
 		if (j == 0 || s[j] > top)
 			top = s[j];
 	}
 	return top;
 }
 
-/* One query head: blocks left to right, each merged into what stands in out. */
-static void attn_head(const struct kern_attn *p, const float *q, float *out)
+/* One block of one row, into sum and *m; what it does not see has norm 0 and leaves sum alone. */
+static void row_block(const struct kern_attn *p, uint32_t row, uint32_t block, float *sum, struct kern_attn_mass *m)
 {
-	float s[KERN_ATTN_BLOCK], top = 0.0f, norm = 0.0f;
-	uint32_t j0, j, n, i;
+	float s[KERN_ATTN_BLOCK];
+	uint32_t lo, hi, n, j, i;
+	double norm = 0.0;
+	size_t pos;
 
-	for (j0 = 0; j0 < p->n_kv; j0 += n) {
-		float block_top, block_norm, all_top, keep, take;
-		double sum = 0.0;
-
-		n = p->n_kv - j0 < KERN_ATTN_BLOCK ? p->n_kv - j0 : KERN_ATTN_BLOCK;
-		block_top = block_scores(p, q, j0, n, s);
-		for (j = 0; j < n; j++) {
-			s[j] = kern_expf(s[j] - block_top);
-			sum += (double)s[j];
-		}
-		block_norm = (float)sum;
-		all_top = j0 == 0 || block_top > top ? block_top : top;
-		keep = j0 == 0 ? 0.0f : kern_expf(top - all_top);
-		take = kern_expf(block_top - all_top);
-		for (i = 0; i < p->v_dim; i++) {
-			double acc = 0.0;
-
-			for (j = 0; j < n; j++)
-				acc += (double)s[j] * (double)kv_at(p->v_type, p->v, (j0 + j) * p->v_stride + i);
-			out[i] = (j0 == 0 ? 0.0f : out[i] * keep) + (float)acc * take;
-		}
-		norm = norm * keep + block_norm * take;
-		top = all_top;
+	*m = (struct kern_attn_mass){ 0.0f, 0.0f };
+	kern_attn_span(p, row / p->n_group, block, &lo, &hi);
+	if (lo == hi)
+		return;
+	n = hi - lo;
+	pos = (size_t)block * KERN_ATTN_BLOCK + lo;
+	m->top = block_scores(p, kern_attn_q(p, row), pos, n, s);
+	for (j = 0; j < n; j++) {
+		s[j] = kern_expf(s[j] - m->top);
+		norm += (double)s[j];
 	}
-	for (i = 0; i < p->v_dim; i++)
-		out[i] /= norm;
+	m->norm = (float)norm;
+	for (i = 0; i < p->v_dim; i++) {
+		double acc = 0.0;
+
+		for (j = 0; j < n; j++)
+			acc += (double)s[j] * (double)kv_at(p->v_type, p->v, (pos + j) * p->v_stride + i);
+		sum[i] = (float)acc;
+	}
 }
 
-void kern_attn_ref(const struct kern_attn *p)
+static void row_merge(const struct kern_attn *p, uint32_t row, const float *sum, const struct kern_attn_mass *m,
+		      struct kern_attn_mass *all)
 {
-	uint32_t h;
+	float *out = kern_attn_out(p, row), keep, take;
+	uint32_t i;
 
-	for (h = 0; h < p->n_group; h++)
-		attn_head(p, p->q + (size_t)h * p->k_dim, p->out + (size_t)h * p->v_dim);
+	if (m->norm == 0.0f)
+		return;
+	if (all->norm == 0.0f)
+		memset(out, 0, p->v_dim * sizeof(*out));
+	kern_attn_join(all, m, &keep, &take);
+	for (i = 0; i < p->v_dim; i++)
+		out[i] = out[i] * keep + sum[i] * take;
+}
+
+static void row_finish(const struct kern_attn *p, uint32_t row, struct kern_attn_mass *all)
+{
+	float *out = kern_attn_out(p, row), keep;
+	uint32_t i;
+
+	if (p->sinks != NULL) {
+		keep = kern_attn_sink(all, p->sinks[row % p->n_group]);
+		for (i = 0; i < p->v_dim; i++)
+			out[i] *= keep;
+	}
+	for (i = 0; i < p->v_dim; i++)
+		out[i] /= all->norm;
+}
+
+void kern_attn_ref(const struct kern_attn *p, uint32_t row0, uint32_t row1)
+{
+	float sum[KERN_HEAD_MAX];
+	uint32_t row, block, end;
+
+	for (row = row0; row < row1; row++) {
+		struct kern_attn_mass all = { 0.0f, 0.0f }, m;
+
+		end = (kern_attn_end(p, row / p->n_group) - 1) / KERN_ATTN_BLOCK + 1;
+		for (block = kern_attn_first(p, row / p->n_group) / KERN_ATTN_BLOCK; block < end; block++) {
+			row_block(p, row, block, sum, &m);
+			row_merge(p, row, sum, &m, &all);
+		}
+		row_finish(p, row, &all);
+	}
+}
+
+void kern_attn_block_ref(const struct kern_attn *p, const struct kern_attn_parts *parts, uint32_t block, uint32_t row0,
+			 uint32_t row1)
+{
+	size_t at = (size_t)(block - parts->block0) * kern_attn_rows(p);
+	uint32_t row;
+
+	for (row = row0; row < row1; row++)
+		row_block(p, row, block, parts->sum + (at + row) * p->v_dim, parts->mass + at + row);
+}
+
+void kern_attn_merge_ref(const struct kern_attn *p, const struct kern_attn_parts *parts, uint32_t row0, uint32_t row1)
+{
+	uint32_t row, i;
+
+	for (row = row0; row < row1; row++) {
+		for (i = 0; i < parts->n_block; i++) {
+			size_t at = (size_t)i * kern_attn_rows(p) + row;
+
+			row_merge(p, row, parts->sum + at * p->v_dim, parts->mass + at, parts->all + row);
+		}
+		if (kern_attn_last(p, parts))
+			row_finish(p, row, parts->all + row);
+	}
 }

@@ -18,6 +18,12 @@
 #define KERN_EXP_LN2_LO -2.12194440e-4f
 #define KERN_EXP_ROUND 12582912.0f              /* 1.5 * 2^23: adding it rounds to an integer */
 
+/* Constants of the activations (kern.h). */
+#define KERN_GELU_SCALE 0.797884560802865f      /* sqrt(2 / pi) */
+#define KERN_GELU_CUBE 0.044715f
+#define KERN_OAI_ALPHA 1.702f
+#define KERN_OAI_LIMIT 7.0f
+
 static inline float kern_expf(float x)
 {
 	float z, n, r, p;

@@ -61,4 +61,14 @@ static inline float kern_bf16_to_f32(uint16_t h)
 	return kern_f32_from_bits((uint32_t)h << 16);
 }
 
+/* To nearest, ties to even; a NaN stays one. */
+static inline uint16_t kern_f32_to_bf16(float f)
+{
+	uint32_t bits = kern_f32_bits(f);
+
+	if ((bits & 0x7fffffffu) > 0x7f800000u)
+		return (uint16_t)(bits >> 16 | 0x40u);
+	return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
 #endif

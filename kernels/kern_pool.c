@@ -30,10 +30,13 @@ struct gate {
 	_Atomic uint32_t sleepers;
 };
 
+struct worker { struct kern_pool *pool; uint32_t index; };      /* index: 1 and up, the caller is 0 */
+
 struct kern_pool {
-	uint32_t n_threads;             /* constant after open, as is thread */
+	uint32_t n_threads;             /* constant after open, as are thread and worker */
 	uint32_t n_started;
 	pthread_t *thread;              /* [n_threads - 1] */
+	struct worker *worker;          /* [n_threads - 1] */
 
 	/* The run: written by the caller while the door is closed and nobody is inside. */
 	kern_pool_fn fn;
@@ -41,6 +44,7 @@ struct kern_pool {
 	uint32_t n, piece;
 
 	_Atomic uint32_t stop;
+	_Atomic uint32_t limit;         /* workers whose index is below take part */
 	_Atomic uint64_t next;          /* first index not yet handed out */
 	struct gate start;              /* the number of runs begun; workers wait here */
 	struct gate door;               /* OPEN | workers inside; the caller waits here for 0 */
@@ -90,11 +94,11 @@ static void pool_work(struct kern_pool *p)
 }
 
 /* Go in if the door is open. */
-static int pool_enter(struct kern_pool *p)
+static int pool_enter(struct kern_pool *p, uint32_t index)
 {
 	uint32_t door = atomic_load(&p->door.value);
 
-	while ((door & OPEN) != 0)
+	while ((door & OPEN) != 0 && index < atomic_load(&p->limit))
 		if (atomic_compare_exchange_weak(&p->door.value, &door, door + 1))
 			return 1;
 	return 0;
@@ -102,14 +106,15 @@ static int pool_enter(struct kern_pool *p)
 
 static void *pool_thread(void *arg)
 {
-	struct kern_pool *p = arg;
+	const struct worker *w = arg;
+	struct kern_pool *p = w->pool;
 	uint32_t seen = 0;
 
 	for (;;) {
 		seen = gate_wait(&p->start, seen);
 		if (atomic_load(&p->stop) != 0)
 			return NULL;
-		if (!pool_enter(p))
+		if (!pool_enter(p, w->index))
 			continue;
 		pool_work(p);
 		if (atomic_fetch_sub(&p->door.value, 1) == 1)   /* closed, and the last to leave */
@@ -123,9 +128,14 @@ static int pool_start(struct kern_pool *p)
 	int rc = 0;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);         /* what a thread does itself must reach its handler */
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGILL);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (rc == 0 && p->n_started + 1 < p->n_threads) {
-		rc = -pthread_create(&p->thread[p->n_started], NULL, pool_thread, p);
+		p->worker[p->n_started] = (struct worker){ p, p->n_started + 1 };
+		rc = -pthread_create(&p->thread[p->n_started], NULL, pool_thread, &p->worker[p->n_started]);
 		if (rc == 0)
 			p->n_started++;
 	}
@@ -144,9 +154,11 @@ int kern_pool_open(struct kern_pool **out, uint32_t n_threads)
 	if (p == NULL)
 		return -ENOMEM;
 	p->n_threads = n_threads;
+	p->limit = n_threads;
 	p->thread = calloc(n_threads, sizeof(*p->thread));
-	if (p->thread == NULL) {
-		free(p);
+	p->worker = calloc(n_threads, sizeof(*p->worker));
+	if (p->thread == NULL || p->worker == NULL) {
+		kern_pool_close(p);
 		return -ENOMEM;
 	}
 	rc = pool_start(p);
@@ -170,12 +182,18 @@ void kern_pool_close(struct kern_pool *p)
 	for (i = 0; i < p->n_started; i++)
 		pthread_join(p->thread[i], NULL);
 	free(p->thread);
+	free(p->worker);
 	free(p);
 }
 
 uint32_t kern_pool_threads(const struct kern_pool *p)
 {
 	return p->n_threads;
+}
+
+void kern_pool_limit(struct kern_pool *p, uint32_t n)
+{
+	atomic_store(&p->limit, n < 1 ? 1 : n < p->n_threads ? n : p->n_threads);
 }
 
 void kern_pool_run(struct kern_pool *p, kern_pool_fn fn, void *arg, uint32_t n, uint32_t grain)
@@ -186,7 +204,7 @@ void kern_pool_run(struct kern_pool *p, kern_pool_fn fn, void *arg, uint32_t n, 
 		return;
 	if (grain == 0)
 		grain = 1;
-	if (p->n_threads == 1 || n <= grain) {
+	if (atomic_load(&p->limit) == 1 || n <= grain) {
 		fn(arg, 0, n);
 		return;
 	}

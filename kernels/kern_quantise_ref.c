@@ -32,11 +32,22 @@ static float block_scale(const float *x, uint32_t n, int8_t *q)
 	return amax / 127.0f;
 }
 
+static int16_t sum_of(const int8_t *q, uint32_t n)
+{
+	int sum = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		sum += q[i];
+	return (int16_t)sum;
+}
+
 static void row_q8(const struct kern_acts *a, uint32_t tok)
 {
 	const float *x = a->x + (size_t)tok * a->cols;
 	int8_t *q = a->q + (size_t)tok * a->n_blk * 32;
 	float *d = a->d + (size_t)tok * a->n_blk;
+	int16_t *sums = a->sums + (size_t)tok * a->n_blk;
 	uint32_t b, i;
 
 	for (b = 0; b < a->cols / 32; b++)
@@ -46,6 +57,8 @@ static void row_q8(const struct kern_acts *a, uint32_t tok)
 		for (i = 0; i < 32; i++)
 			q[(size_t)b * 32 + i] = 0;
 	}
+	for (b = 0; b < a->n_blk; b++)
+		sums[b] = sum_of(q + (size_t)b * 32, 32);
 }
 
 static void row_q8k(const struct kern_acts *a, uint32_t tok)
@@ -54,15 +67,12 @@ static void row_q8k(const struct kern_acts *a, uint32_t tok)
 	int8_t *q = a->q + (size_t)tok * a->n_blk * 256;
 	float *d = a->d + (size_t)tok * a->n_blk;
 	int16_t *sums = a->sums + (size_t)tok * a->n_blk * 16;
-	uint32_t b, i;
+	uint32_t b;
 
 	for (b = 0; b < a->n_blk; b++)
 		d[b] = block_scale(x + (size_t)b * 256, 256, q + (size_t)b * 256);
-	for (b = 0; b < a->n_blk * 16; b++) {
-		sums[b] = 0;
-		for (i = 0; i < 16; i++)
-			sums[b] = (int16_t)(sums[b] + q[(size_t)b * 16 + i]);
-	}
+	for (b = 0; b < a->n_blk * 16; b++)
+		sums[b] = sum_of(q + (size_t)b * 16, 16);
 }
 
 void kern_quantise_ref(const struct kern_acts *a, uint32_t tok0, uint32_t tok1)

@@ -57,6 +57,18 @@ KERN_INLINE kern_vf kern_vload_bf16_n(const uint16_t *p, uint32_t n)
 
 	return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
 }
+/* LANES integers as f32; LANES half bytes, less `off`. */
+KERN_INLINE kern_vf kern_vi8(const int8_t *p)
+{
+	return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+KERN_INLINE kern_vf kern_vnibbles(const uint8_t *p, uint32_t shift, int off)
+{
+	__m512i v = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+
+	v = _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128((int)shift)), _mm512_set1_epi32(15));
+	return _mm512_cvtepi32_ps(_mm512_sub_epi32(v, _mm512_set1_epi32(off)));
+}
 KERN_INLINE void kern_vstore(float *p, kern_vf v) { _mm512_storeu_ps(p, v); }
 KERN_INLINE void kern_vstore_n(float *p, kern_vf v, uint32_t n)
 {
@@ -124,6 +136,17 @@ KERN_INLINE kern_vf kern_vload_bf16_n(const uint16_t *p, uint32_t n)
 
 	memcpy(h, p, n * sizeof(*p));
 	return kern_vload_bf16(h);
+}
+KERN_INLINE kern_vf kern_vi8(const int8_t *p)
+{
+	return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+KERN_INLINE kern_vf kern_vnibbles(const uint8_t *p, uint32_t shift, int off)
+{
+	__m256i v = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+
+	v = _mm256_and_si256(_mm256_srl_epi32(v, _mm_cvtsi32_si128((int)shift)), _mm256_set1_epi32(15));
+	return _mm256_cvtepi32_ps(_mm256_sub_epi32(v, _mm256_set1_epi32(off)));
 }
 KERN_INLINE void kern_vstore(float *p, kern_vf v) { _mm256_storeu_ps(p, v); }
 KERN_INLINE void kern_vstore_n(float *p, kern_vf v, uint32_t n) { _mm256_maskstore_ps(p, kern_vmask(n), v); }

@@ -2,3 +2,4 @@
 #include "kernels/kern_simd_attn.h"
 #include "kernels/kern_simd_elem.h"
 #include "kernels/kern_simd_matmul.h"
+#include "kernels/kern_simd_state.h"

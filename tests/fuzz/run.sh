@@ -14,9 +14,9 @@ for target in tests/fuzz/fuzz_*.c; do
 	out=$build/fuzz/$name corpus=$build/fuzz/corpus-$name
 	mkdir -p "$corpus"
 	# every parser there is, and what the targets share with the unit tests
-	if ! clang "${flags[@]}" -o "$out" "$target" engine/gguf*.c engine/tokenizer*.c engine/unicode*.c kernels/kern_type.c \
+	if ! clang "${flags[@]}" -o "$out" "$target" engine/gguf*.c engine/jinja*.c engine/tokenizer*.c engine/unicode*.c kernels/kern_type.c \
 		tests/unit/gguf_*.c tests/unit/random_text.c tests/unit/tokenizer_vocab.c fs/fs_manifest.c tiering/log.c \
-		tiering/map_row.c tiering/sums.c \
+		tiering/cache_mark.c tiering/map_row.c tiering/sums.c \
 		-ljansson -lm; then
 		failed=$((failed + 1)); continue
 	fi

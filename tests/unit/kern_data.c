@@ -2,6 +2,8 @@
 #include "tests/unit/kern_data.h"
 
 #include <errno.h>
+#include <math.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -40,23 +42,74 @@ static void set_f16(struct kern_data_rng *r, void *at, float lo, float hi)
 	memcpy(at, &h, sizeof(h));
 }
 
+size_t kern_data_scale_at(uint32_t type)
+{
+	switch (type) {
+	case KERN_Q2_K:
+		return offsetof(struct kern_q2_k, d);
+	case KERN_Q3_K:
+		return offsetof(struct kern_q3_k, d);
+	case KERN_Q6_K:
+		return offsetof(struct kern_q6_k, d);
+	default:
+		return 0;
+	}
+}
+
+static bool has_minimum(uint32_t type)
+{
+	return type == KERN_Q4_1 || type == KERN_Q5_1 || type == KERN_Q2_K || type == KERN_Q4_K || type == KERN_Q5_K;
+}
+
 /* Overwrites the scales among a block's random bytes. */
 static void set_scales(struct kern_data_rng *r, uint32_t type, unsigned char *b)
 {
-	switch (type) {
-	case KERN_Q4_1:
-	case KERN_Q5_1:
-	case KERN_Q4_K:
-	case KERN_Q5_K:
-		set_f16(r, b + 2, -0.0625f, 0.0625f);
-		set_f16(r, b, -0.0625f, 0.0625f);
+	size_t at = kern_data_scale_at(type);
+
+	if (type == KERN_MXFP4) {
+		*b = (unsigned char)(118 + kern_data_u32(r) % 8);
 		return;
-	case KERN_Q6_K:
-		set_f16(r, b + offsetof(struct kern_q6_k, d), -0.0625f, 0.0625f);
-		return;
-	default:
-		set_f16(r, b, -0.0625f, 0.0625f);
 	}
+	if (has_minimum(type))
+		set_f16(r, b + at + 2, -0.0625f, 0.0625f);
+	set_f16(r, b + at, -0.0625f, 0.0625f);
+}
+
+static void scale_f16(void *at, float factor)
+{
+	uint16_t h;
+
+	memcpy(&h, at, sizeof(h));
+	h = kern_f32_to_f16(kern_f16_to_f32(h) * factor);
+	memcpy(at, &h, sizeof(h));
+}
+
+void kern_data_row_scale(uint32_t type, void *row, size_t n, float factor)
+{
+	const struct kern_type *t = kern_type(type);
+	size_t i, at = kern_data_scale_at(type);
+	unsigned char *b = row;
+
+	for (i = 0; i < n / t->elems; i++, b += t->bytes) {
+		if (type == KERN_MXFP4)
+			*b = (unsigned char)(*b + (int)lrintf(log2f(factor)));
+		else
+			scale_f16(b + at, factor);
+		if (has_minimum(type))
+			scale_f16(b + at + 2, factor);
+	}
+}
+
+void kern_data_row_of(unsigned char fill, uint32_t type, void *row, size_t n)
+{
+	const struct kern_type *t = kern_type(type);
+	struct kern_data_rng rng = { fill };
+	unsigned char *b = row;
+	size_t i;
+
+	memset(row, fill, n / t->elems * t->bytes);
+	for (i = 0; i < n / t->elems; i++, b += t->bytes)
+		set_scales(&rng, type, b);
 }
 
 void kern_data_row(struct kern_data_rng *r, uint32_t type, void *row, size_t n)

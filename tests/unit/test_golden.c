@@ -79,7 +79,9 @@ static int compare(void *arg, uint32_t pos, const float *logits)
 
 static void check_isa(const char *isa, const struct model *m, struct golden *g, const char *name)
 {
-	struct session_params p = { 512, 512, 2, KERN_F32, KERN_F32, isa };
+	struct session_params p = {
+		.n_ctx = 512, .n_batch = 512, .n_threads = 2, .type_k = KERN_F32, .type_v = KERN_F32, .isa = isa,
+	};
 	struct session *s;
 	char err[256];
 

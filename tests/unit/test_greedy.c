@@ -62,7 +62,9 @@ static struct model *open_model(const char *name)
 
 static struct session *open_session(const struct model *m, const char *isa)
 {
-	struct session_params p = { 512, 512, 1, KERN_F32, KERN_F32, isa };
+	struct session_params p = {
+		.n_ctx = 512, .n_batch = 512, .n_threads = 1, .type_k = KERN_F32, .type_v = KERN_F32, .isa = isa,
+	};
 	struct session *s;
 	char err[256];
 

@@ -119,12 +119,32 @@ static void check_split(struct fixture *f, const struct kern_isa *isa, const str
 			one.acts.d += (size_t)t * f->acts.n_blk;
 		}
 		if (one.acts.sums != NULL)
-			one.acts.sums += (size_t)t * f->acts.n_blk * 16;
+			one.acts.sums += (size_t)t * f->acts.n_blk * (size == 256 ? 16 : 1);
 		isa->matmul[f->p.type].rows(&one.p, 0, s->rows);
 		assert_memory_equal(alone, f->y + (size_t)t * s->rows, s->rows * sizeof(float));
 		for (r = 0; r < s->rows; r++)
 			isa->matmul[f->p.type].rows(&one.p, r, r + 1);
 		assert_memory_equal(alone, f->y + (size_t)t * s->rows, s->rows * sizeof(float));
+	}
+}
+
+/* The first n tokens, in two parts by rows, give the bits that the whole gave. */
+static void check_fewer(struct fixture *f, const struct kern_isa *isa, const struct shape *s)
+{
+	static float part[MAX_TOKS * MAX_ROWS];
+	struct fixture few = *f;
+	uint32_t n;
+
+	few.p.y = part;
+	few.p.x = &few.acts;
+	for (n = 1; n <= s->toks; n++) {
+		uint32_t cut = (n * 5 + s->cols) % (s->rows + 1);
+
+		few.acts.n_tok = n;
+		memset(part, 0x55, sizeof(part));
+		isa->matmul[f->p.type].rows(&few.p, cut, s->rows);
+		isa->matmul[f->p.type].rows(&few.p, 0, cut);
+		assert_memory_equal(part, f->y, (size_t)n * s->rows * sizeof(float));
 	}
 }
 
@@ -136,6 +156,7 @@ static void check_shape(const struct kern_isa *isa, uint32_t type, const struct 
 	isa->matmul[type].rows(&f.p, 0, s->rows);
 	check_values(&f, isa, s);
 	check_split(&f, isa, s);
+	check_fewer(&f, isa, s);
 	fixture_close(&f);
 }
 
@@ -229,6 +250,96 @@ static void test_not_finite(void **state)
 			}
 }
 
+/* Rows may start at any even address, those of byte blocks at any: the same bits from all of them. */
+static void test_unaligned(void **state)
+{
+	static unsigned char moved[8 * 2304 * 4 + 64] __attribute__((aligned(64)));
+	static float want[5 * 3];
+	static struct fixture f;
+	const struct shape s = { 5, 2304, 3 };
+	const struct kern_isa *isa;
+	uint32_t type, by;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; (isa = kern_isa_at(i)) != NULL; i++)
+		for (type = 0; isa->usable() && type < KERN_TYPE_COUNT; type++) {
+			uint32_t step = type == KERN_MXFP4 ? 1 : 2;
+
+			if (isa->matmul[type].act == KERN_ACT_NONE)
+				continue;
+			assert_int_equal(fixture_open(&f, isa, type, &s), 0);
+			isa->matmul[type].rows(&f.p, 0, s.rows);
+			memcpy(want, f.y, sizeof(want));
+			f.p.w = moved;
+			for (by = 0; by < 64; by += step) {
+				memcpy(moved + by, f.w.p, s.rows * f.p.row_bytes);
+				f.p.w = moved + by;
+				memset(f.y, 0, sizeof(want));
+				isa->matmul[type].rows(&f.p, 0, s.rows);
+				assert_memory_equal(f.y, want, sizeof(want));
+			}
+			fixture_close(&f);
+		}
+}
+
+/* The largest quants of either sign against the largest activations of one sign: nothing saturates. */
+static void test_largest(void **state)
+{
+	static const unsigned char fills[] = { 0x00, 0xff, 0x0f, 0xf0, 0x77, 0x88, 0x80, 0x7f };
+	static struct fixture f;
+	const struct shape s = { 8, 512, 2 };
+	const struct kern_isa *isa;
+	uint32_t type, c, r;
+	unsigned i;
+
+	(void)state;
+	for (i = 0; (isa = kern_isa_at(i)) != NULL; i++)
+		for (type = 0; isa->usable() && type < KERN_TYPE_COUNT; type++) {
+			if (isa->matmul[type].act == KERN_ACT_NONE || kern_type(type)->elems == 1)
+				continue;
+			assert_int_equal(fixture_open(&f, isa, type, &s), 0);
+			for (r = 0; r < s.rows; r++)
+				kern_data_row_of(fills[r], type, f.w.p + r * f.p.row_bytes, s.cols);
+			for (c = 0; c < s.cols; c++) {
+				f.x[c] = 1.0f;
+				f.x[s.cols + c] = -1.0f;
+			}
+			isa->quantise(&f.acts, 0, s.toks);
+			isa->matmul[type].rows(&f.p, 0, s.rows);
+			check_values(&f, isa, &s);
+			fixture_close(&f);
+		}
+}
+
+/* A weight that is not finite must not turn into a number either; MXFP4 has none. */
+static void test_weight_not_finite(void **state)
+{
+	static const uint16_t bad[] = { 0x7c00, 0xfc00, 0x7e00 };
+	static struct fixture f;
+	const struct shape s = { 3, 512, 2 };
+	const struct kern_isa *isa;
+	uint32_t type, t;
+	unsigned i, k;
+
+	(void)state;
+	for (i = 0; (isa = kern_isa_at(i)) != NULL; i++)
+		for (type = 0; isa->usable() && type < KERN_TYPE_COUNT; type++)
+			for (k = 0; k < 3 && isa->matmul[type].act != KERN_ACT_NONE; k++) {
+				if (kern_type(type)->elems == 1 || type == KERN_MXFP4)
+					continue;
+				assert_int_equal(fixture_open(&f, isa, type, &s), 0);
+				memcpy(f.w.p + f.p.row_bytes + kern_data_scale_at(type), &bad[k], sizeof(bad[k]));
+				isa->matmul[type].rows(&f.p, 0, s.rows);
+				for (t = 0; t < s.toks; t++) {
+					assert_true(isfinite(f.y[t * s.rows]));
+					assert_false(isfinite(f.y[t * s.rows + 1]));
+					assert_true(isfinite(f.y[t * s.rows + 2]));
+				}
+				fixture_close(&f);
+			}
+}
+
 /* 8-bit activations: the same bits from every instruction set, and within half a step of the value. */
 static void test_quantise(void **state)
 {
@@ -268,8 +379,7 @@ static void test_quantise(void **state)
 			isa->quantise(&b, 2, 5);
 			assert_memory_equal(a.d, b.d, 5u * a.n_blk * sizeof(float));
 			assert_memory_equal(a.q, b.q, 5 * 768);
-			if (kind == KERN_ACT_Q8K)
-				assert_memory_equal(a.sums, b.sums, 5u * a.n_blk * 16 * sizeof(int16_t));
+			assert_memory_equal(a.sums, b.sums, 5u * a.n_blk * (kind == KERN_ACT_Q8K ? 16 : 1) * sizeof(int16_t));
 		}
 	}
 }
@@ -281,7 +391,10 @@ int main(void)
 		cmocka_unit_test(test_avx2),
 		cmocka_unit_test(test_avx512),
 		cmocka_unit_test(test_same_types),
+		cmocka_unit_test(test_unaligned),
+		cmocka_unit_test(test_largest),
 		cmocka_unit_test(test_not_finite),
+		cmocka_unit_test(test_weight_not_finite),
 		cmocka_unit_test(test_quantise),
 	};
 

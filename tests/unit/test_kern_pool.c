@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "kernels/kern_pool.h"
@@ -92,6 +93,46 @@ static void test_runs_are_ordered(void **state)
 	kern_pool_close(p);
 }
 
+/* Which threads took part, each with a bit by the order in which it was first seen. */
+struct seen { pthread_mutex_t lock; pthread_t id[8]; uint32_t n; };
+
+static void note_thread(void *arg, uint32_t i0, uint32_t i1)
+{
+	struct seen *s = arg;
+	uint32_t i;
+
+	(void)i0;
+	(void)i1;
+	pthread_mutex_lock(&s->lock);
+	for (i = 0; i < s->n && !pthread_equal(s->id[i], pthread_self()); i++)
+		;
+	if (i == s->n)
+		s->id[s->n++] = pthread_self();
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void test_limit(void **state)
+{
+	static struct seen all = { .lock = PTHREAD_MUTEX_INITIALIZER }, one = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct kern_pool *p;
+	uint32_t round;
+
+	(void)state;
+	assert_int_equal(kern_pool_open(&p, 4), 0);
+	kern_pool_limit(p, 2);
+	for (round = 0; round < 500; round++)
+		kern_pool_run(p, note_thread, &all, N, 1);
+	assert_in_range(all.n, 1, 2);
+	kern_pool_limit(p, 0);
+	for (round = 0; round < 100; round++)
+		kern_pool_run(p, note_thread, &one, N, 1);
+	assert_int_equal(one.n, 1);
+	assert_true(pthread_equal(one.id[0], pthread_self()));
+	kern_pool_limit(p, 99);
+	assert_int_equal(kern_pool_threads(p), 4);
+	kern_pool_close(p);
+}
+
 static void test_empty_and_refused(void **state)
 {
 	struct kern_pool *p;
@@ -110,6 +151,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_index_once),
 		cmocka_unit_test(test_runs_are_ordered),
+		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_empty_and_refused),
 	};
 

@@ -160,13 +160,15 @@ static void test_bounds(void **state)
 		{ "llama.attention.head_count", 65, "key_length' is 0" },
 		{ "llama.attention.head_count_kv", 0, "head_count_kv' is 0" },
 		{ "llama.attention.head_count_kv", 3, "do not divide" },
-		{ "llama.attention.head_count_kv", 8, "head_count_kv' is 8" },
+		{ "llama.attention.head_count_kv", 8, "8 KV heads do not divide" },
 		{ "llama.attention.key_length", 4096, "key_length' is 4096" },
 		{ "llama.feed_forward_length", 0, "feed_forward_length' is 0" },
 		{ "llama.rope.dimension_count", 0, "dimension_count' is 0" },
 		{ "llama.rope.dimension_count", 7, "dimension_count' is 7" },
 		{ "llama.rope.dimension_count", 18, "dimension_count' is 18" },
-		{ "llama.expert_count", 8, "8 experts" },
+		{ "llama.expert_count", 8, "expert_used_count' is missing" },
+		{ "llama.expert_count", 4096, "expert_used_count' is missing" },
+		{ "llama.nextn_predict_layers", 2, "leaves no layers" },
 	};
 	unsigned char *bytes;
 	size_t len, i;
@@ -199,10 +201,10 @@ static void test_unknown(void **state)
 	free(bytes);
 	t.n_embd = t.n_ff = 256;
 	t.head_dim = 64;
-	t.type = KERN_Q2_K;
+	t.type = KERN_TQ2_0;
 	assert_int_equal(tiny_model_build(&t, &bytes, &len), 0);
 	assert_int_equal(open_bytes(bytes, len, err, sizeof(err)), -ENOTSUP);
-	assert_non_null(strstr(err, "has the type Q2_K, which is not supported"));
+	assert_non_null(strstr(err, "has the type TQ2_0, which is not supported"));
 	free(bytes);
 	assert_int_equal(tiny_model_build(&tiny_model_full, &bytes, &len), 0);
 	assert_true(replace(bytes, len, "linear", "spiral") > 0);
@@ -221,7 +223,7 @@ static void test_layer_arrays(void **state)
 {
 	const uint32_t heads[2] = { 4, 4 }, three[3] = { 4, 4, 4 }, unequal[2] = { 4, 0 };
 	const uint32_t *const list[] = { heads, three, unequal };
-	const char *const says[] = { "attn_norm.weight' is missing", "one element a layer", "head_count' is 0" };
+	const char *const says[] = { "attn_q.weight' is missing", "one element a layer", "head_count' is 0" };
 	const uint64_t ne[2] = { 64, 32 };
 	int i;
 
@@ -254,7 +256,9 @@ static void test_layer_arrays(void **state)
 /* Opens, or says why not; what opens computes a few tokens. */
 static int try_file(const char *path)
 {
-	const struct session_params p = { 16, 16, 1, KERN_F32, KERN_F32, NULL };
+	const struct session_params p = {
+		.n_ctx = 16, .n_batch = 16, .n_threads = 1, .type_k = KERN_F32, .type_v = KERN_F32,
+	};
 	const uint32_t ids[] = { 1, 2, 0, 5 };
 	struct tokenizer *t = NULL;
 	struct session *s = NULL;

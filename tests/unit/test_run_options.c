@@ -39,7 +39,8 @@ static void test_defaults(void **state)
 	assert_null(o.prompt);
 	assert_int_equal(o.n_predict, -1);
 	assert_int_equal(o.n_ctx, -1);
-	assert_int_equal(o.n_batch, 512);
+	assert_int_equal(o.n_batch, 2048);
+	assert_int_equal(o.n_ubatch, 512);
 	assert_int_equal(o.seed, -1);
 	assert_int_equal(o.top_k, 40);
 	assert_true(o.temp == 0.8 && o.top_p == 0.95 && o.min_p == 0.05);
@@ -104,6 +105,34 @@ static void test_help(void **state)
 		assert_true(strlen(line) <= 100);
 }
 
+/* Options that may be repeated, and escapes in texts. */
+static void test_lists_and_escapes(void **state)
+{
+	char prompt[] = "a\\nb\\\\n\\x\\", stop[] = "\\t", other[] = "\\t", second[] = "second";
+	char *args[] = { "hearth-run", "-m", "x", "-e", "-p", prompt, "-r", stop, "-r", second, NULL };
+	char *plain[] = { "hearth-run", "-m", "x", "-r", other, NULL };
+	char *many[2 * RUN_OPTIONS_LIST + 4] = { "hearth-run", NULL };
+	struct run_options o;
+	char err[256];
+	int i;
+
+	(void)state;
+	assert_int_equal(run_options_parse(&o, 10, args, err, sizeof(err)), 0);
+	assert_string_equal(o.prompt, "a\nb\\n\\x\\");
+	assert_int_equal(o.reverse.n, 2);
+	assert_string_equal(o.reverse.at[0], "\t");
+	assert_string_equal(o.reverse.at[1], "second");
+	assert_int_equal(run_options_parse(&o, 5, plain, err, sizeof(err)), 0);
+	assert_string_equal(o.reverse.at[0], "\\t");
+	for (i = 0; i <= RUN_OPTIONS_LIST; i++) {
+		many[1 + 2 * i] = "-l";
+		many[2 + 2 * i] = "1+1";
+	}
+	assert_int_equal(run_options_parse(&o, 1 + 2 * RUN_OPTIONS_LIST, many, err, sizeof(err)), 0);
+	assert_int_equal(o.logit_bias.n, RUN_OPTIONS_LIST);
+	assert_int_equal(run_options_parse(&o, 3 + 2 * RUN_OPTIONS_LIST, many, err, sizeof(err)), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -111,6 +140,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_lists_and_escapes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,8 @@ static const float four[] = { -1.6094379f, -0.9162907f, -2.3025851f, -1.2039728f
 
 static struct sampler_params open_params(void)
 {
-	return (struct sampler_params){ .temp = 1.0f, .top_k = 0, .top_p = 1.0f, .min_p = 0.0f, .seed = 42 };
+	return (struct sampler_params){ .temp = 1.0f, .top_k = 0, .top_p = 1.0f, .min_p = 0.0f, .repeat_penalty = 1.0f,
+					.seed = 42 };
 }
 
 static void test_probabilities(void **state)
@@ -224,6 +225,74 @@ static void test_not_numbers(void **state)
 	sampler_free(NULL);
 }
 
+/* The greedy choice among four logits when those tokens have been accepted. */
+static uint32_t greedy_after(struct sampler_params *p, const float *logits, const uint32_t *ids, size_t n)
+{
+	struct sampler *s;
+	uint32_t id;
+	size_t i;
+
+	p->temp = 0.0f;
+	assert_int_equal(sampler_new(&s, p, 4), 0);
+	for (i = 0; i < n; i++)
+		sampler_accept(s, ids[i]);
+	assert_int_equal(sampler_next(s, logits, &id), 0);
+	sampler_free(s);
+	return id;
+}
+
+static void test_penalties(void **state)
+{
+	static const float positive[] = { 4.0f, 3.0f, 2.5f, 1.0f }, negative[] = { -1.0f, -1.5f, -4.0f, -5.0f };
+	static const uint32_t seen[] = { 0, 0, 0, 1 };
+	struct sampler_params p = open_params();
+
+	(void)state;
+	p.repeat_last_n = 4;
+	p.repeat_penalty = 2.0f;        /* 4 / 2, 3 / 2, 2.5, 1 */
+	assert_int_equal(greedy_after(&p, positive, seen, 4), 2);
+	assert_int_equal(greedy_after(&p, positive, seen, 0), 0);
+	assert_int_equal(greedy_after(&p, negative, seen, 3), 1);       /* -2, -1.5 */
+	p.repeat_last_n = 1;            /* 4, 3 / 2: only the last counts */
+	assert_int_equal(greedy_after(&p, positive, seen, 4), 0);
+	p.repeat_last_n = 0;
+	assert_int_equal(greedy_after(&p, positive, seen, 4), 0);
+	p.repeat_last_n = 4;
+	p.repeat_penalty = 1.0f;
+	p.frequency_penalty = 0.4f;     /* 4 - 1.2, 3 - 0.4, 2.5 */
+	assert_int_equal(greedy_after(&p, positive, seen, 4), 0);
+	p.frequency_penalty = 0.6f;     /* 4 - 1.8, 3 - 0.6, 2.5 */
+	assert_int_equal(greedy_after(&p, positive, seen, 4), 2);
+	p.frequency_penalty = 0.0f;
+	p.presence_penalty = 1.4f;      /* 2.6, 1.6, 2.5: once, however often */
+	assert_int_equal(greedy_after(&p, positive, seen, 4), 0);
+	p.presence_penalty = 1.6f;
+	assert_int_equal(greedy_after(&p, positive, seen, 4), 2);
+	assert_int_equal(greedy_after(&p, positive, (const uint32_t[]){ 99, UINT32_MAX }, 2), 0);
+}
+
+static void test_bias(void **state)
+{
+	static const float logits[] = { 4.0f, 3.0f, 2.0f, 1.0f };
+	struct sampler_bias bias[] = { { 3, 2.0f }, { 3, 1.5f }, { 0, -HUGE_VALF } };
+	struct sampler_params p = open_params();
+	struct sampler *s;
+
+	(void)state;
+	p.bias = bias;
+	p.n_bias = 2;
+	assert_int_equal(greedy_after(&p, logits, NULL, 0), 3);         /* 1 + 3.5 */
+	p.n_bias = 1;
+	assert_int_equal(greedy_after(&p, logits, NULL, 0), 0);
+	p.n_bias = 3;
+	bias[1].bias = -10.0f;
+	assert_int_equal(greedy_after(&p, logits, NULL, 0), 1);         /* 0 is banned */
+	bias[0].id = 4;
+	assert_int_equal(sampler_new(&s, &p, 4), -EINVAL);
+	bias[0] = (struct sampler_bias){ 0, HUGE_VALF };
+	assert_int_equal(sampler_new(&s, &p, 4), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +305,8 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_seed),
 		cmocka_unit_test(test_ban),
+		cmocka_unit_test(test_penalties),
+		cmocka_unit_test(test_bias),
 		cmocka_unit_test(test_not_numbers),
 	};
 

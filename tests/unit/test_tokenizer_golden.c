@@ -1,9 +1,9 @@
 /* test_tokenizer_golden.c - ids that llama.cpp gives, with real vocabularies from ../shared.
  *
- * Vocabularies: the published cases of each (.inp, .out) and 2000 texts of random_text.h, whose ids
- * llama-tokenize (build 11669) gave once; only a hash of those ids is kept here.  Models: the recorded
- * cases of stories260K and the prompts of every greedy reference.  Everything is skipped by name where
- * ../shared is absent.
+ * Vocabularies: the published cases of each (.inp, .out) and the texts of random_ids.h, whose ids
+ * llama.cpp (build 11669) gave once; only a hash of those ids is kept.  Models: the recorded cases of
+ * stories260K and the prompts of every greedy reference.  Everything is skipped by name where ../shared is
+ * absent.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,14 +20,12 @@
 
 #include "engine/gguf.h"
 #include "engine/tokenizer.h"
-#include "tests/unit/random_text.h"
+#include "tests/unit/random_ids.h"
 #include "tests/unit/tokenizer_vocab.h"
 
 #define SHARED "../shared/"
 #define FILE_MAX_BYTES (64u << 20)
 #define IDS_MAX 8192
-#define RANDOM_TEXTS 2000
-#define RANDOM_SEED 20241
 
 /* All of a stream, owned; NULL when there is nothing. */
 static char *read_stream(FILE *f, size_t *len)
@@ -75,70 +73,37 @@ static char *read_shared(const char *name, const char *suffix, size_t *len)
 }
 
 /* Open the vocabulary of a file below ../shared; skip the test when it is not there. */
-static void open_shared(struct tokenizer_vocab *v, const char *name, bool without_pre)
+static void open_shared(struct tokenizer_vocab *v, const char *name)
 {
-	static const char key[] = "tokenizer.ggml.pre";
 	char err[256] = "";
 	size_t len;
-	char *file = read_shared(name, "", &len), *at;
+	char *file = read_shared(name, "", &len);
 
 	if (file == NULL) {
 		print_message("skipped: %s%s is not there or cannot be unpacked\n", SHARED, name);
 		skip();
 		return;
 	}
-	if (without_pre) {
-		at = memmem(file, len, key, sizeof(key) - 1);
-		assert_non_null(at);
-		at[sizeof(key) - 2] = 'E';      /* a key that nobody reads */
-	}
 	if (tokenizer_vocab_from(v, (unsigned char *)file, len, err, sizeof(err)) != 0)
 		fail_msg("%s: %s", name, err);
 }
 
 static const struct vocab {
-	const char *name;               /* of the cases, below ../shared */
+	const char *name;               /* of the cases, below ../shared/vocab, less .gguf */
 	const char *suffix;             /* of the vocabulary */
-	bool without_pre;               /* as "default"; the cases do not apply */
-	uint64_t hash;                  /* of the ids of the random texts */
 } vocabs[] = {
-	{ "vocab/ggml-vocab-gpt-2.gguf", "", false, 0x131430b8389774f0 },
-	{ "vocab/ggml-vocab-gpt-2.gguf", "", true, 0xb8bfdf31226759a5 },
-	{ "vocab/rebuilt-vocab-llama-bpe.gguf", ".xz", false, 0xe285f258c23ff5b0 },
-	{ "vocab/ggml-vocab-llama-spm.gguf", "", false, 0x11ed6fa43bb6ff63 },
-	{ "vocab/ggml-vocab-phi-3.gguf", "", false, 0x11ed6fa43bb6ff63 },
+	{ "ggml-vocab-gpt-2", "" }, { "ggml-vocab-falcon", "" }, { "ggml-vocab-deepseek-coder", "" },
+	{ "rebuilt-vocab-llama-bpe", ".xz" }, { "rebuilt-vocab-qwen2", ".xz" }, { "ggml-vocab-llama-spm", "" },
+	{ "ggml-vocab-phi-3", "" },
 };
 
-static uint64_t hash_id(uint64_t h, uint32_t id)
+static void check_random(const struct tokenizer *t, const char *name)
 {
-	int i;
+	uint64_t h = random_ids_hash(t);
 
-	for (i = 0; i < 4; i++, id >>= 8)
-		h = (h ^ (id & 0xFF)) * 0x100000001b3u;         /* FNV-1a */
-	return h;
-}
-
-static void check_random(const struct tokenizer *t, uint64_t want, const char *name)
-{
-	struct random_text r = { RANDOM_SEED };
-	uint64_t h = 0xcbf29ce484222325u;
-	char text[RANDOM_TEXT_MAX];
-	uint32_t ids[IDS_MAX];
-	int64_t n, i;
-	size_t len;
-	int round;
-
-	for (round = 0; round < RANDOM_TEXTS; round++) {
-		len = random_text_utf8(&r, text);
-		n = tokenizer_encode(t, text, len, false, false, ids, IDS_MAX);
-		assert_true(n > 0 && n <= IDS_MAX);
-		for (i = 0; i < n; i++)
-			h = hash_id(h, ids[i]);
-		h = hash_id(h, UINT32_MAX);
-		assert_int_equal(tokenizer_decode(t, ids, (size_t)n, false, NULL, 0), (int64_t)len);
-	}
-	if (h != want)
-		fail_msg("%s: the ids of the random texts hash to 0x%016llx", name, (unsigned long long)h);
+	if (h == 0 || h != random_ids_kept(name))
+		fail_msg("%s: the ids of the random texts hash to 0x%016llx, llama.cpp's to 0x%016llx", name,
+			 (unsigned long long)h, (unsigned long long)random_ids_kept(name));
 }
 
 /* One line of ids against the text. */
@@ -191,43 +156,45 @@ static void vocabulary(void **state)
 {
 	const struct vocab *c = *state;
 	struct tokenizer_vocab v;
-	char file[128];
+	char base[128], file[136];
 	int n;
 
-	snprintf(file, sizeof(file), "%s%s", c->name, c->suffix);
-	open_shared(&v, file, c->without_pre);
-	check_random(v.t, c->hash, c->name);
-	if (!c->without_pre) {
-		n = check_cases(v.t, c->name);
-		assert_true(n >= 40);
-		print_message("%s: %d cases, %d random texts\n", c->name, n, RANDOM_TEXTS);
-	}
+	snprintf(base, sizeof(base), "vocab/%s.gguf", c->name);
+	snprintf(file, sizeof(file), "%s%s", base, c->suffix);
+	open_shared(&v, file);
+	check_random(v.t, c->name);
+	n = check_cases(v.t, base);
+	assert_true(n >= 40);
+	print_message("%s: %d cases, %d random texts\n", c->name, n, RANDOM_IDS_TEXTS);
 	tokenizer_vocab_close(&v);
 }
 
-static void vocabularies_of_other_families_are_refused(void **state)
+/* Every vocabulary that is there is in the table above. */
+static void no_vocabulary_is_left_out(void **state)
 {
-	static const char *const names[] = {
-		"vocab/ggml-vocab-deepseek-coder.gguf", "vocab/ggml-vocab-falcon.gguf", "vocab/rebuilt-vocab-qwen2.gguf.xz",
-	};
-	struct tokenizer_vocab v;
-	char err[256], *file;
-	size_t i, len, seen = 0;
+	DIR *d = opendir(SHARED "vocab");
+	const struct dirent *e;
+	size_t i, n;
 
 	(void)state;
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		file = read_shared(names[i], "", &len);
-		if (file == NULL)
-			continue;
-		assert_int_not_equal(tokenizer_vocab_from(&v, (unsigned char *)file, len, err, sizeof(err)), 0);
-		assert_non_null(strstr(err, "tokenizer.ggml.pre"));
-		print_message("%s is not tested: %s\n", names[i], err);
-		seen++;
-	}
-	if (seen == 0) {
-		print_message("skipped: no vocabularies in %svocab\n", SHARED);
+	if (d == NULL) {
+		print_message("skipped: %svocab is not there\n", SHARED);
 		skip();
+		return;
 	}
+	while ((e = readdir(d)) != NULL) {
+		const char *end = strstr(e->d_name, ".gguf");
+
+		if (end == NULL || (strcmp(end, ".gguf") != 0 && strcmp(end, ".gguf.xz") != 0))
+			continue;
+		n = (size_t)(end - e->d_name);
+		for (i = 0; i < sizeof(vocabs) / sizeof(vocabs[0]); i++)
+			if (strlen(vocabs[i].name) == n && memcmp(vocabs[i].name, e->d_name, n) == 0)
+				break;
+		if (i == sizeof(vocabs) / sizeof(vocabs[0]))
+			fail_msg("%s is not tested", e->d_name);
+	}
+	closedir(d);
 }
 
 static void check_json_ids(const struct tokenizer *t, const char *text, size_t len, bool add, bool parse,
@@ -275,7 +242,7 @@ static void recorded_cases_of_a_small_model(void **state)
 	all = json_load_file(path, JSON_ALLOW_NUL, &why);
 	if (all == NULL)
 		fail_msg("%s:%d: %s", path, why.line, why.text);
-	open_shared(&v, "models/stories260K-f32.gguf", false);
+	open_shared(&v, "models/stories260K-f32.gguf");
 	json_array_foreach(all, i, c) {
 		text = json_string_value(json_object_get(c, "text"));
 		assert_non_null(text);
@@ -286,7 +253,7 @@ static void recorded_cases_of_a_small_model(void **state)
 		check_pieces(v.t, text, len, json_object_get(c, "detok_plain"));
 	}
 	assert_true(i >= 40);
-	check_random(v.t, 0xf0388e16030b47a2, "stories260K");
+	check_random(v.t, "stories260K-f32");
 	tokenizer_vocab_close(&v);
 	json_decref(all);
 }
@@ -304,7 +271,7 @@ static void check_prompts(const char *file)
 	ref = json_load_file(path, 0, NULL);
 	assert_non_null(ref);
 	snprintf(model, sizeof(model), "models/%s", json_string_value(json_object_get(ref, "model")));
-	open_shared(&v, model, false);
+	open_shared(&v, model);
 	json_array_foreach(json_object_get(ref, "kv_f32_fa_off"), i, run) {
 		text = json_string_value(json_object_get(run, "prompt"));
 		assert_non_null(text);
@@ -375,11 +342,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		{ "gpt_2", vocabulary, NULL, NULL, (void *)(uintptr_t)&vocabs[0] },
-		{ "default_pre", vocabulary, NULL, NULL, (void *)(uintptr_t)&vocabs[1] },
-		{ "llama_bpe", vocabulary, NULL, NULL, (void *)(uintptr_t)&vocabs[2] },
-		{ "llama_spm", vocabulary, NULL, NULL, (void *)(uintptr_t)&vocabs[3] },
-		{ "phi_3", vocabulary, NULL, NULL, (void *)(uintptr_t)&vocabs[4] },
-		cmocka_unit_test(vocabularies_of_other_families_are_refused),
+		{ "falcon", vocabulary, NULL, NULL, (void *)(uintptr_t)&vocabs[1] },
+		{ "deepseek_coder", vocabulary, NULL, NULL, (void *)(uintptr_t)&vocabs[2] },
+		{ "llama_bpe", vocabulary, NULL, NULL, (void *)(uintptr_t)&vocabs[3] },
+		{ "qwen2", vocabulary, NULL, NULL, (void *)(uintptr_t)&vocabs[4] },
+		{ "llama_spm", vocabulary, NULL, NULL, (void *)(uintptr_t)&vocabs[5] },
+		{ "phi_3", vocabulary, NULL, NULL, (void *)(uintptr_t)&vocabs[6] },
+		cmocka_unit_test(no_vocabulary_is_left_out),
 		cmocka_unit_test(recorded_cases_of_a_small_model),
 		cmocka_unit_test(prompts_of_the_greedy_references),
 		cmocka_unit_test(attacks),

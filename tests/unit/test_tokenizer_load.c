@@ -54,6 +54,30 @@ static void model_unknown(struct gguf_build *b)
 {
 	put_tokens(b, "be\nrt", 7);
 }
+static void model_bert(struct gguf_build *b)
+{
+	put_tokens(b, "bert", 7);
+}
+static void model_t5(struct gguf_build *b)
+{
+	put_tokens(b, "t5", 7);
+}
+static void model_rwkv(struct gguf_build *b)
+{
+	put_tokens(b, "rwkv", 7);
+}
+static void model_plamo2(struct gguf_build *b)
+{
+	put_tokens(b, "plamo2", 7);
+}
+static void model_none(struct gguf_build *b)
+{
+	gguf_build_str(b, PRE "model", "none");
+}
+static void gemma4_without_merges(struct gguf_build *b)
+{
+	put_tokens(b, "gemma4", 7);
+}
 static void pre_unknown(struct gguf_build *b)
 {
 	put_tokens(b, "gpt2", 7);
@@ -180,6 +204,12 @@ static const struct load_case cases[] = {
 	{ no_model, -EINVAL, "tokenizer.ggml.model is missing" },
 	{ model_not_string, -EINVAL, "tokenizer.ggml.model is not a string" },
 	{ model_unknown, -ENOTSUP, "tokenizer.ggml.model is 'be?rt'" },
+	{ model_bert, -ENOTSUP, "tokenizer.ggml.model is 'bert' (WordPiece); llama, gpt2 and gemma4 are supported" },
+	{ model_t5, -ENOTSUP, "tokenizer.ggml.model is 't5' (Unigram)" },
+	{ model_rwkv, -ENOTSUP, "tokenizer.ggml.model is 'rwkv'" },
+	{ model_plamo2, -ENOTSUP, "tokenizer.ggml.model is 'plamo2'" },
+	{ model_none, -ENOTSUP, "tokenizer.ggml.model is 'none' (no vocabulary)" },
+	{ gemma4_without_merges, -EINVAL, "tokenizer.ggml.merges is missing" },
 	{ pre_unknown, -ENOTSUP, "tokenizer.ggml.pre is 'qwen99'" },
 	{ pre_not_string, -EINVAL, "tokenizer.ggml.pre is not a string" },
 	{ no_tokens, -EINVAL, "tokenizer.ggml.tokens is missing" },
@@ -276,12 +306,96 @@ static void merges_go_through_texts_that_are_no_tokens(void **state)
 	tokenizer_vocab_close(&v);
 }
 
+static void check_text(const struct tokenizer *t, uint32_t id, bool special, const char *want)
+{
+	char buf[32];
+
+	assert_int_equal(tokenizer_piece(t, id, special, buf, sizeof(buf)), strlen(want));
+	assert_memory_equal(buf, want, strlen(want));
+}
+
+/* <|end|> ends a message, not the answer, and the frame of messages is shown; in text that should hold no
+ * special tokens it is text. */
+static void gpt_oss_ends_with_return_or_call(void **state)
+{
+	static const char *const text[] = {
+		"<", "|", ">", "<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|return|>", "<|call|>", "end",
+	};
+	static const char *const merges[] = { "e nd" };
+	struct gguf_build *b = gguf_build_new(3);
+	struct tokenizer_vocab v;
+	char err[256] = "";
+	uint32_t ids[8];
+
+	(void)state;
+	gguf_build_str(b, PRE "model", "gpt2");
+	gguf_build_str(b, PRE "pre", "gpt-4o");
+	gguf_build_arr_str(b, PRE "tokens", text, 10);
+	gguf_build_arr_str(b, PRE "merges", merges, 1);
+	gguf_build_u32(b, PRE "eos_token_id", 7);
+	assert_int_equal(tokenizer_vocab_load(&v, b, err, sizeof(err)), 0);
+	assert_true(tokenizer_is_eog(v.t, 7));
+	assert_true(tokenizer_is_eog(v.t, 8));
+	assert_false(tokenizer_is_eog(v.t, 4));
+	check_text(v.t, 3, false, "<|start|>");
+	check_text(v.t, 4, false, "<|end|>");
+	check_text(v.t, 7, false, "");
+	check_text(v.t, 7, true, "<|return|>");
+	assert_int_equal(tokenizer_encode(v.t, "<|end|><|channel|>", 18, false, true, ids, 8), 2);
+	assert_int_equal(ids[0], 4);
+	assert_int_equal(ids[1], 6);
+	assert_int_equal(tokenizer_encode(v.t, "<|>", 3, false, false, ids, 8), 3);
+	assert_true(tokenizer_encode(v.t, "<|end|>", 7, false, false, ids, 8) > 1);
+	tokenizer_vocab_close(&v);
+}
+
+/* Gemma 4 answers with <turn|>, and its </s> is a tag like any other. */
+static void gemma4_ends_with_its_turn(void **state)
+{
+	static const char *const text[] = { "<pad>", "<bos>", "</s>", "<turn|>", "<|tool_response>", "a" };
+	static const char *const merges[] = { "a a" };
+	struct gguf_build *b = gguf_build_new(3);
+	struct tokenizer_vocab v;
+	char err[256] = "";
+
+	(void)state;
+	gguf_build_str(b, PRE "model", "gemma4");
+	gguf_build_arr_str(b, PRE "tokens", text, 6);
+	gguf_build_arr_str(b, PRE "merges", merges, 1);
+	assert_int_equal(tokenizer_vocab_load(&v, b, err, sizeof(err)), 0);
+	assert_true(tokenizer_is_eog(v.t, 3));
+	assert_true(tokenizer_is_eog(v.t, 4));
+	assert_false(tokenizer_is_eog(v.t, 2));
+	assert_int_equal(tokenizer_attr(v.t, 2), TOKENIZER_NORMAL);
+	check_text(v.t, 2, false, "</s>");
+	assert_false(tokenizer_special(v.t).add_bos);           /* there is none to add */
+	tokenizer_vocab_close(&v);
+}
+
+static void kimi_needs_no_merges(void **state)
+{
+	struct gguf_build *b = gguf_build_new(3);
+	struct tokenizer_vocab v;
+	char err[256] = "";
+	uint32_t ids[4];
+
+	(void)state;
+	put_tokens(b, "gpt2", 7);
+	gguf_build_str(b, PRE "pre", "kimi-k2");
+	assert_int_equal(tokenizer_vocab_load(&v, b, err, sizeof(err)), 0);
+	assert_int_equal(tokenizer_encode(v.t, "ab", 2, false, false, ids, 4), 2);
+	tokenizer_vocab_close(&v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_metadata_is_named),
 		cmocka_unit_test(no_scores_and_no_types_load),
 		cmocka_unit_test(merges_go_through_texts_that_are_no_tokens),
+		cmocka_unit_test(gpt_oss_ends_with_return_or_call),
+		cmocka_unit_test(gemma4_ends_with_its_turn),
+		cmocka_unit_test(kimi_needs_no_merges),
 	};
 
 	return cmocka_run_group_tests_name("tokenizer_load", tests, NULL, NULL);

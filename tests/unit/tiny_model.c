@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #include "engine/gguf.h"
-#include "kernels/kern_type.h"
+#include "engine/model.h"
+#include "kernels/kern.h"
 #include "tests/unit/gguf_build.h"
 #include "tests/unit/kern_data.h"
 
@@ -41,6 +42,18 @@ static float normal(struct kern_data_rng *r)
 	return sum;
 }
 
+/* A row's root mean square becomes gain / sqrt(cols); cols at most 4096. */
+static void set_size(uint32_t type, void *row, uint32_t cols, float gain)
+{
+	float x[4096], sum = 0.0f;
+	uint32_t i;
+
+	kern_dequant(type, row, x, cols);
+	for (i = 0; i < cols; i++)
+		sum += x[i] * x[i];
+	kern_data_row_scale(type, row, cols, gain / sqrtf(sum));
+}
+
 /* F32: mean + spread * normal; other types: whatever kern_data_row makes. */
 static void tensor(struct builder *b, const char *name, uint32_t type, uint32_t cols, uint32_t rows, float mean,
 		   float spread)
@@ -56,8 +69,11 @@ static void tensor(struct builder *b, const char *name, uint32_t type, uint32_t 
 	}
 	for (i = 0; i < n * cols && type == KERN_F32; i++)
 		((float *)(void *)data)[i] = mean + spread * normal(&b->rng);
-	for (i = 0; i < n && type != KERN_F32; i++)
+	for (i = 0; i < n && type != KERN_F32; i++) {
 		kern_data_row(&b->rng, type, data + i * row_bytes, cols);
+		if (b->t->gain != 0.0f && kt->elems > 1)
+			set_size(type, data + i * row_bytes, cols, b->t->gain);
+	}
 	gguf_build_tensor(b->b, name, type, rows != 0 ? 2 : 1, ne, data, n * row_bytes);
 	free(data);
 }
@@ -236,5 +252,17 @@ int tiny_model_file(const struct tiny_model *t, char path[TINY_MODEL_PATH])
 		return rc;
 	rc = tiny_model_write(bytes, len, path);
 	free(bytes);
+	return rc;
+}
+
+int tiny_model_open(const unsigned char *bytes, size_t len, struct model **m, char *err, size_t errlen)
+{
+	char path[TINY_MODEL_PATH];
+	int rc = tiny_model_write(bytes, len, path);
+
+	if (rc != 0)
+		return rc;
+	rc = model_open(m, path, err, errlen);
+	unlink(path);
 	return rc;
 }

@@ -19,6 +19,7 @@ struct tiny_model {
 	uint32_t type;                  /* of all matrices: F32, or any type that kern_data_row can make up */
 	bool rope_freqs, biases, tied;
 	float rope_factor;              /* linear scaling, 0 for none */
+	float gain;                     /* rows of block types are about gain / sqrt(columns) large; 0: as they come */
 };
 
 /* Two of them have logits of llama.cpp in tests/golden. */
@@ -32,7 +33,11 @@ int tiny_model_build(const struct tiny_model *t, unsigned char **out, size_t *le
 #define TINY_MODEL_PATH 256
 int tiny_model_write(const unsigned char *bytes, size_t len, char path[TINY_MODEL_PATH])
 	__attribute__((warn_unused_result));
-/* Both at once. */
+/* model_open of a file of these bytes, which is gone again on return; its line is in err. */
+struct model;
+int tiny_model_open(const unsigned char *bytes, size_t len, struct model **m, char *err, size_t errlen)
+	__attribute__((warn_unused_result));
+/* tiny_model_build and tiny_model_write at once. */
 int tiny_model_file(const struct tiny_model *t, char path[TINY_MODEL_PATH]) __attribute__((warn_unused_result));
 
 #endif

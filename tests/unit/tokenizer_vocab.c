@@ -51,7 +51,12 @@ static const char *const bpe_words[BPE_COUNT - BPE_HE] = {
 	[BPE_EOT - BPE_HE] = "<|endoftext|>",
 };
 
-void tokenizer_vocab_put_spm(struct gguf_build *b)
+static const char *const gemma4_merges[] = {
+	"\u2581 \u2581", "h e", "\u2581 t", "\u2581t he", "\u2581\u2581 \u2581\u2581", "b c", "a bc", "a a", "aa aa",
+};
+
+/* Tokens, types and scores. */
+static void put_spm_tokens(struct gguf_build *b)
 {
 	static const char *const first[SPM_BYTE] = { "<unk>", "<s>", "</s>" };
 	char bytes[256][8];
@@ -72,10 +77,15 @@ void tokenizer_vocab_put_spm(struct gguf_build *b)
 		score[i] = spm_words[i - SPM_SPACE].score;
 		type[i] = spm_words[i - SPM_SPACE].type;
 	}
-	gguf_build_str(b, "tokenizer.ggml.model", "llama");
 	gguf_build_arr_str(b, "tokenizer.ggml.tokens", text, SPM_COUNT);
 	gguf_build_arr(b, "tokenizer.ggml.scores", GGUF_F32, score, SPM_COUNT);
 	gguf_build_arr(b, "tokenizer.ggml.token_type", GGUF_I32, type, SPM_COUNT);
+}
+
+void tokenizer_vocab_put_spm(struct gguf_build *b)
+{
+	gguf_build_str(b, "tokenizer.ggml.model", "llama");
+	put_spm_tokens(b);
 }
 
 /* The character of byte b in GPT-2's alphabet, written out here a second time on purpose: printable
@@ -156,6 +166,21 @@ int tokenizer_vocab_open(struct tokenizer_vocab *v, const char *pre, char *err, 
 		tokenizer_vocab_put_spm(b);
 	else
 		tokenizer_vocab_put_bpe(b, pre, 256);
+	return tokenizer_vocab_load(v, b, err, errlen);
+}
+
+int tokenizer_vocab_open_gemma4(struct tokenizer_vocab *v, const char *pre, char *err, size_t errlen)
+{
+	struct gguf_build *b = gguf_build_new(3);
+
+	gguf_build_str(b, "tokenizer.ggml.model", pre == NULL ? "gemma4" : "gpt2");
+	if (pre != NULL)
+		gguf_build_str(b, "tokenizer.ggml.pre", pre);
+	put_spm_tokens(b);
+	gguf_build_arr_str(b, "tokenizer.ggml.merges", gemma4_merges,
+			   sizeof(gemma4_merges) / sizeof(gemma4_merges[0]));
+	gguf_build_u32(b, "tokenizer.ggml.bos_token_id", 1);
+	gguf_build_bool(b, "tokenizer.ggml.add_bos_token", false);
 	return tokenizer_vocab_load(v, b, err, errlen);
 }
 

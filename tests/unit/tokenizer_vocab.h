@@ -38,6 +38,9 @@ int tokenizer_vocab_load(struct tokenizer_vocab *v, struct gguf_build *b, char *
 /* Both of the above; pre NULL is the SPM vocabulary. */
 int tokenizer_vocab_open(struct tokenizer_vocab *v, const char *pre, char *err, size_t errlen);
 
+/* The tokens of the SPM vocabulary with merges, as Gemma 4 has them: model "gemma4", or "gpt2" with that pre. */
+int tokenizer_vocab_open_gemma4(struct tokenizer_vocab *v, const char *pre, char *err, size_t errlen);
+
 /* Parse and load a file that lies in memory.  Takes file. */
 int tokenizer_vocab_from(struct tokenizer_vocab *v, unsigned char *file, size_t len, char *err,
 			 size_t errlen);

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# hearth-run's command line on the demo model: texts, conversations, --json, --bench and the prompt cache.
+# sanitized: yes
+. "$(dirname "$0")/lib/e2e.sh"
+e2e_need jq
+model=contrib/demo-model/hearth-demo.gguf
+run() { "$BUILD/hearth-run" -m "$model" --temp 0 "$@" 2>"$work/run.log"; }
+same() { [[ "$1" == "$2" ]] || { printf '%s\n' "'$1'" "is not" "'$2'"; return 1; }; }
+perf() { grep -Eo "$1 +[0-9]+ tokens" "$work/run.log" | grep -Eo '[0-9]+'; }
+
+# ---- texts
+start="Once upon a time, there was a"
+text=$(run -p "$start" -n 24)
+check "a text begins with its prompt" same "${text:0:${#start}}" "$start"
+check "the same with the prompt in a file" same "$text" "$(printf '%s' "$start" >"$work/prompt"; run -f "$work/prompt" -n 24)"
+check "without the prompt only what was made" same "$(run -p "$start" -n 24 --no-display-prompt)" "${text:${#start}}"
+word=$(cut -d ' ' -f 9 <<<"$text")
+check "a reverse prompt ends the text" same "$(run -p "$start" -n 24 -r "$word" --json | jq -r .stop)" word
+check "as long as asked for" same "$(run -p "$start" -n 5 --json | jq -c '[.stop, .prompt_tokens > 0, .decoded_tokens]')" '["length",true,4]'
+check "--json has the text that is printed" same "$(run -p "$start" -n 24 --json | jq -j .text)" "${text:${#start}}"
+check "a text that breaks a character is JSON still" same "$(run --tokens 1,230 -n 3 --json | jq -r '.text | type')" string
+
+# ---- conversations
+talk() { printf 'A dragon came.\nWhat then?\n' | run -cnv -n 12 "$@"; }
+check "two lines are two answers" same "$(talk --json | jq -r .stop)" length
+turns=$(talk --perf | tr '\n' ' ')
+check "the second turn goes on where the first ended" test "$(perf decode)" -gt 12
+check "one turn with -st" same "${turns:0:20}" "$(printf 'A dragon came.\n' | run -st -n 12 | tr '\n' ' ' | cut -c 1-20)"
+check "a prompt of -p is the first line" same "$(run -st -n 12 -p 'A dragon came.')" "$(printf 'A dragon came.\n' | run -st -n 12)"
+refuse "a system message changes the answer" same "$(run -st -n 12 -p 'A dragon came.' -sys 'Be sad.')" "$(run -st -n 12 -p 'A dragon came.')"
+says "an unknown template is named" 1 "template" "$BUILD/hearth-run" -m "$model" -st -p x --chat-template nosuch
+check "no line, no answer" same "$(run -cnv -n 4 </dev/null)" ""
+
+# ---- speeds
+run --bench pp16,tg4@d8 --repetitions 2 >"$work/bench"
+check "--bench has a row for each test" grep -Eq '^\| llama .* pp16 .*\+-' "$work/bench"
+check "with its depth" grep -Eq 'tg4 @ d8 +\| +[0-9.]+ \+- [0-9.]+ +\| +[0-9.]+ \| +[0-9]+ % \|$' "$work/bench"
+check "and the memory's speed" grep -Eq '^memory: [0-9.]+ GB/s read by [0-9]+ threads?; instructions: ' "$work/bench"
+
+# ---- the prompt cache
+cache=$work/cache
+long="Once upon a time, there was a little dragon who lived on a hill"
+plain=$(run -p "$long" -n 16)
+check "a run that makes the cache prints the same" same "$(run -p "$long" -n 16 --prompt-cache "$cache" --perf)" "$plain"
+n=$(perf prompt)
+check "one that uses it too" same "$(run -p "$long" -n 16 --prompt-cache "$cache" --perf)" "$plain"
+check "and evaluates nothing of $n tokens" same "$(perf prompt)" 0
+longer="$long and"
+plain=$(run -p "$longer" -n 16)
+cp "$cache" "$work/before"
+check "a longer prompt goes on from it" same "$(run -p "$longer" -n 16 --prompt-cache "$cache" --prompt-cache-ro --perf)" "$plain"
+check "with few tokens to evaluate" test "$(perf prompt)" -lt "$n"
+check "--prompt-cache-ro leaves it as it was" cmp "$cache" "$work/before"
+check "another beginning is no matter" same "$(run -p "Lucy" -n 16 --prompt-cache "$cache")" "$(run -p "Lucy" -n 16)"
+run -p "$long" -n 16 --prompt-cache "$cache" --prompt-cache-all >"$work/made"
+whole=$(cat "$work/made")
+run -p "$whole" -n 1 --prompt-cache "$cache" --prompt-cache-ro --perf >/dev/null
+check "--prompt-cache-all keeps what was made" test "$(perf prompt)" -le 2
+talk --prompt-cache "$cache" >"$work/a"
+talk --prompt-cache "$cache" >"$work/b"
+check "conversations are the same with it" cmp "$work/a" "$work/b"
+check "and without" cmp "$work/a" <(talk)
+head -c 100 "$cache" >"$work/cut"
+says "a damaged cache is refused" 1 "$work/cut: is damaged" "$BUILD/hearth-run" -m "$model" -p x -n 1 --prompt-cache "$work/cut"
+check "and stays" test "$(stat -c %s "$work/cut")" = 100
+says "another KV type is refused" 1 'ctk' "$BUILD/hearth-run" -m "$model" -p x -n 1 -ctk f32 --prompt-cache "$cache"
+says "a folder that is missing is said first" 1 "$work/none/cache: No such file" "$BUILD/hearth-run" -m "$model" -p x -n 1 --prompt-cache "$work/none/cache"
+says "-ro wants a file" 1 'No such file' "$BUILD/hearth-run" -m "$model" -p x -n 1 --prompt-cache "$work/none" --prompt-cache-ro
+says "-ro alone says what is missing" 2 'need the file' "$BUILD/hearth-run" -m "$model" -p x -n 1 --prompt-cache-ro
+# ---- a budget
+check "the same text within a budget" same "$(run -p "$start" -n 24 --ram-budget 40M --perf)" "$text"
+check "--perf says what was read and held" grep -Eq 'budget  41\.9 MB, of that .* held; .* read in [0-9]+ passes by (io_uring|threads)' "$work/run.log"
+says "a budget that is too small says what works" 1 'a budget of 1\.0 MiB is too small: .* need [0-9.]+ MiB at least' \
+	"$BUILD/hearth-run" -m "$model" -p x -n 1 --ram-budget 1M
+least=$("$BUILD/hearth-run" -m "$model" -p x -n 1 --ram-budget 1M 2>&1 | grep -Eo 'need [0-9]+' | grep -Eo '[0-9]+')
+check "and that works" "$BUILD/hearth-run" -m "$model" -p x -n 1 --ram-budget "$((least + 1))MiB"
+for size in 0 -5 x 5Q 1e99 ''; do
+	says "'$size' is no size" 2 "cannot be '$size'" "$BUILD/hearth-run" -m "$model" -p x --ram-budget "$size"
+done
+e2e_done
