@@ -238,6 +238,7 @@ void ram_hold_drop_cache(struct ram_file *f, uint32_t i);               /* what 
 /* ---- with the lock held; those that work on memory let go of it meanwhile ---- */
 void ram_set_hold(struct ram_file *f, uint32_t i, enum ram_hold hold, uint32_t bytes);
 void ram_give_up(struct ram_file *f, uint32_t i);       /* a held unit leaves set and holds; released by ram_flush */
+void ram_keep_only(struct ram_file *f, uint32_t i, uint32_t bytes);        /* kept, not locked; flush when releases is full */
 void ram_flush(struct ram *r);                          /* carry out releases */
 void ram_sample(struct ram *r, uint64_t tick, bool all);        /* the files that are due, or all in use */
 bool ram_sample_busy(const struct ram *r, uint64_t now_ms);

@@ -70,6 +70,14 @@ static void release(struct ram_file *f, uint32_t i)
 	ram_set_hold(f, i, RAM_FREE, 0);
 }
 
+void ram_keep_only(struct ram_file *f, uint32_t i, uint32_t bytes)
+{
+	struct ram *r = f->r;
+
+	r->release[r->releases++] = (struct ram_release){ .f = f, .unit = i, .locked = true };
+	ram_set_hold(f, i, RAM_KEPT, bytes);
+}
+
 void ram_give_up(struct ram_file *f, uint32_t i)
 {
 	struct ram_unit *u = &f->unit[i];

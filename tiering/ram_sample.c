@@ -1,8 +1,9 @@
 /* ram_sample.c - what of the files in use is resident, what came and what went.
  *
  * A unit is looked at through two of its pages (two system calls, 0.5 us): both there, it is; neither, it is
- * not; one, it is on its way and stays what it was.  Locked units cannot go and are looked at one tick in
- * sixteen; as often the bytes of what is held are counted.
+ * not; one, it is on its way and stays what it was.  Locked units seldom go and are looked at one tick in
+ * sixteen; as often the bytes of what is held are counted.  They can go: a kernel that compacts memory splits
+ * large folios, and takes those of files out of locked mappings too (unmap_folio() in its mm/huge_memory.c).
  *
  * A unit that comes and goes between two looks is not seen.  In a loop whose passes take a whole number of
  * ticks it would be the same units every time, and the others would seem the hotter: so a file in which
@@ -77,12 +78,12 @@ static uint32_t arrived(struct ram_file *f, uint32_t i, uint64_t tick, bool scan
 {
 	struct ram_unit *u = &f->unit[i];
 	struct ram *r = f->r;
-	bool touch = (u->flags & RAM_KNOWN) && !(u->flags & RAM_OURS) && !scan, counted = false;
+	bool touch = (u->flags & RAM_KNOWN) && !(u->flags & RAM_OURS) && !scan, is_counted = false;
 
 	u->flags = (uint8_t)((u->flags | RAM_THERE | RAM_KNOWN) & ~(RAM_OURS | RAM_FOREIGN));
 	u->tried = (uint16_t)(tick - 1);
 	if (touch && heat_touch(&u->heat, &r->clock)) {
-		counted = true;
+		is_counted = true;
 		u->came = (uint32_t)tick;
 		r->touches++;
 		r->refaults++;
@@ -92,13 +93,26 @@ static uint32_t arrived(struct ram_file *f, uint32_t i, uint64_t tick, bool scan
 			r->sampled(r->ctx, f->key, i);
 	}
 	if (u->slot != POLICY_NONE) {
-		if (counted)
+		if (is_counted)
 			policy_set_touch(&r->set, u->slot, heat_key(u->heat));
 		if (u->hold == RAM_KEPT)
 			ram_set_hold(f, i, RAM_KEPT, ram_hold_bytes(f, i));
 		return 0;
 	}
-	return counted;
+	return is_counted;
+}
+
+/* What is missing of a locked unit was let go by the kernel: it is to be locked anew. */
+static void counted(struct ram_file *f, uint32_t i, uint32_t bytes, uint64_t tick)
+{
+	struct ram_unit *u = &f->unit[i];
+
+	if (u->hold == RAM_LOCKED && bytes < ram_unit_bytes(f, i) && f->r->releases < RAM_MOVES) {
+		ram_keep_only(f, i, bytes);
+		u->tried = (uint16_t)(tick - 1);
+	} else {
+		ram_set_hold(f, i, (enum ram_hold)u->hold, bytes);
+	}
 }
 
 /* Units that are not held and may be refaulted: all that are not resident without ever going. */
@@ -136,9 +150,9 @@ static void take_over(struct ram_file *f, uint64_t tick, bool all)
 			changes++;
 			u->flags &= (uint8_t)~RAM_THERE;
 			if (u->hold != RAM_FREE)
-				ram_set_hold(f, i, (enum ram_hold)u->hold, 0);
+				counted(f, i, 0, tick);
 		} else if (u->hold != RAM_FREE && (all || is_turn(i, tick))) {
-			ram_set_hold(f, i, (enum ram_hold)u->hold, ram_hold_bytes(f, i));
+			counted(f, i, ram_hold_bytes(f, i), tick);
 		}
 	}
 	rest = refaults > 0 ? moving(f, tick) : 0;
@@ -197,6 +211,7 @@ static void sample(struct ram_file *f, uint64_t tick, uint64_t now_ms, bool all)
 	look_all(f, tick, all);
 	pthread_mutex_lock(&r->lock);
 	take_over(f, tick, all);
+	ram_flush(r);
 	f->sampled_ms = now_ms;
 	f->busy_ms = (thread_us() - start_us) * SHARE / 1000;
 	ram_place_plan(r);

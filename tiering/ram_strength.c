@@ -106,8 +106,7 @@ static void soften(struct ram_file *f)
 			continue;
 		if (r->releases == RAM_MOVES)
 			ram_flush(r);
-		r->release[r->releases++] = (struct ram_release){ .f = f, .unit = i, .locked = true };
-		ram_set_hold(f, i, RAM_KEPT, bytes);
+		ram_keep_only(f, i, bytes);
 	}
 	ram_flush(r);
 }

@@ -33,6 +33,9 @@ void ram_fixture_read(int fd, uint64_t from, uint64_t to);
 void ram_fixture_evict(int fd, uint64_t from, uint64_t to);
 uint64_t ram_fixture_resident(int fd, uint64_t from, uint64_t to);
 
+/* So many bytes are in the page cache, not all of them locked: a kernel short of memory may have taken a few. */
+#define assert_cached(bytes, want) assert_in_range(bytes, (want) - (want) / 8, want)
+
 /* Settle until a number of the status is right, as ticks must pass for some things; fails after a minute. */
 void ram_fixture_until(struct ram_fixture *x, bool (*is)(struct ram_fixture *x, void *arg), void *arg);
 void ram_fixture_ticks(struct ram_fixture *x, unsigned ticks);  /* settle until so many ticks of 1 ms have passed */

@@ -58,8 +58,8 @@ static void test_first_reading_is_kept(void **state)
 	ram_fixture_read(fd, 2, 6);
 	ram_settle(x->r);
 	s = ram_fixture_file_status(f);
-	assert_int_equal(s.resident, 4 * UNIT);
-	assert_int_equal(s.kept, 4 * UNIT);
+	assert_cached(s.resident, 4 * UNIT);
+	assert_cached(s.kept, 4 * UNIT);
 	assert_int_equal(s.locked, 0);
 	assert_true(s.heat_max <= 0);                   /* a load is no heat */
 	assert_int_equal(s.why.reason, POLICY_ROOM);
@@ -68,11 +68,11 @@ static void test_first_reading_is_kept(void **state)
 	ram_fixture_read(fd, 0, UNITS + 1);
 	ram_settle(x->r);
 	s = ram_fixture_file_status(f);
-	assert_int_equal(s.resident, UNITS * UNIT + 5000);
-	assert_int_equal(s.kept, UNITS * UNIT + 5120);  /* in KiB, rounded up */
+	assert_cached(s.resident, UNITS * UNIT + 5000);
+	assert_cached(s.kept, UNITS * UNIT + 5120);  /* in KiB, rounded up */
 	ram_fixture_evict(fd, 0, 3);
 	ram_settle(x->r);
-	assert_int_equal(ram_fixture_file_status(f).kept, (UNITS - 3) * UNIT + 5120);
+	assert_cached(ram_fixture_file_status(f).kept, (UNITS - 3) * UNIT + 5120);
 	ram_file_put(f);
 	ram_settle(x->r);
 	assert_int_equal(ram_fixture_status(x).kept, 0);
@@ -106,34 +106,72 @@ static void test_refaults_lock(void **state)
 	close(fd);
 }
 
-/* A loop over more than the budget: what was there first stays, and once it is there nothing moves. */
+static void loop_once(struct ram_fixture *x, int fd)
+{
+	for (uint64_t at = 0; at < 40; at += 4) {
+		ram_fixture_read(fd, at, at + 4);
+		ram_fixture_ticks(x, 1);
+	}
+	ram_fixture_evict(fd, 0, 40);
+	ram_fixture_ticks(x, 1);
+}
+
+/* A loop over more than the budget: what was there first stays, and once it is there nothing moves.  The second pass
+ * locks it, unless a kernel short of memory took pages in between: then a later one. */
 static void test_loop_is_still(void **state)
 {
 	struct ram_fixture *x = *state;
 	int fd = ram_fixture_file(x, "a", 40 * UNIT);
-	struct ram_status s;
-	uint64_t resident;
+	struct ram_status s, end;
+	unsigned full = 0;
 	struct ram_file *f;
 
 	ram_fixture_open(x, 30 * UNIT);
 	needs_locks(x);
 	f = ram_fixture_get(x, 1, fd, 40 * UNIT);
 	ram_file_opened(f, getpid(), false);
-	for (unsigned pass = 0; pass < 12; pass++) {
-		for (uint64_t at = 0; at < 40; at += 4) {
-			ram_fixture_read(fd, at, at + 4);
-			ram_fixture_ticks(x, 1);
-		}
-		ram_fixture_evict(fd, 0, 40);
-		ram_fixture_ticks(x, 1);
-		resident = ram_fixture_resident(fd, 0, 40);
-		assert_int_equal(resident, pass == 0 ? 0 : 30 * UNIT);
-	}
+	loop_once(x, fd);
+	assert_int_equal(ram_fixture_resident(fd, 0, 40), 0);
+	for (unsigned pass = 0; pass < 20 && ram_fixture_status(x).locked < 30 * UNIT; pass++)
+		loop_once(x, fd);
 	s = ram_fixture_status(x);
 	assert_int_equal(s.admitted, 30);
-	assert_int_equal(s.dropped, 0);
 	assert_int_equal(s.locked, 30 * UNIT);
-	assert_int_equal(s.refaults, 40 + 10 * 10);
+	for (unsigned pass = 0; pass < 10; pass++) {
+		loop_once(x, fd);
+		full += ram_fixture_resident(fd, 0, 40) == 30 * UNIT;
+	}
+	assert_true(full >= 8);                         /* the kernel may have split a folio, see test_split_folio */
+	end = ram_fixture_status(x);
+	assert_int_equal(end.admitted, 30);
+	assert_int_equal(end.dropped, 0);
+	assert_int_equal(end.refaults - s.refaults, 10 * 10);
+	ram_file_put(f);
+	close(fd);
+}
+
+/* A kernel that compacts memory splits large folios and so takes their pages out of locked mappings: cutting the file
+ * does it too.  They are locked anew with their unit. */
+static void test_split_folio(void **state)
+{
+	struct ram_fixture *x = *state;
+	int fd = ram_fixture_file(x, "a", UNITS * UNIT);
+	struct ram_file *f;
+
+	ram_fixture_open(x, 64 * UNIT);
+	needs_locks(x);
+	f = ram_fixture_get(x, 1, fd, UNITS * UNIT);
+	ram_file_opened(f, getpid(), false);
+	ram_fixture_read(fd, 0, UNITS);
+	ram_settle(x->r);
+	refault(x, fd, 0, UNITS);
+	assert_int_equal(ram_fixture_file_status(f).locked, UNITS * UNIT);
+	assert_int_equal(ftruncate(fd, UNITS * UNIT - UNIT / 16), 0);
+	assert_int_equal(ftruncate(fd, UNITS * UNIT), 0);
+	ram_fixture_ticks(x, 40);
+	assert_int_equal(ram_fixture_file_status(f).locked, UNITS * UNIT);
+	ram_fixture_evict(fd, 0, UNITS);
+	assert_int_equal(ram_fixture_resident(fd, 0, UNITS), UNITS * UNIT);
 	ram_file_put(f);
 	close(fd);
 }
@@ -177,7 +215,7 @@ static void test_no_budget_only_watches(void **state)
 	ram_fixture_read(fd, 0, 4);
 	ram_file_warm(f);
 	ram_settle(x->r);
-	assert_int_equal(ram_fixture_file_status(f).resident, 4 * UNIT);
+	assert_cached(ram_fixture_file_status(f).resident, 4 * UNIT);
 	assert_int_equal(ram_fixture_file_status(f).kept + ram_fixture_file_status(f).locked, 0);
 	assert_int_equal(ram_fixture_file_status(f).wanted, 0);
 	ram_file_put(f);
@@ -212,7 +250,7 @@ static void test_two_files_compete(void **state)
 	ram_fixture_ticks(x, 60);                       /* the policy lets nobody go who has just come */
 	ram_fixture_read(b, 0, 8);
 	ram_settle(x->r);
-	assert_int_equal(ram_fixture_file_status(fa).kept, 8 * UNIT);
+	assert_cached(ram_fixture_file_status(fa).kept, 8 * UNIT);
 	assert_int_equal(ram_fixture_file_status(fb).why.reason, POLICY_COLDER);
 	refault(x, b, 0, 8);                            /* once is not enough: heat 1 against 1.1 * 0 + 1 */
 	assert_int_equal(ram_fixture_status(x).dropped, 0);
@@ -247,7 +285,7 @@ static void test_scans_are_no_heat(void **state)
 	ram_fixture_read(fd, 0, 8);
 	ram_settle(x->r);
 	refault(x, fd, 0, 8);
-	assert_int_equal(ram_fixture_file_status(f).resident, 8 * UNIT);
+	assert_cached(ram_fixture_file_status(f).resident, 8 * UNIT);
 	assert_int_equal(ram_fixture_file_status(f).kept + ram_fixture_file_status(f).locked, 0);
 	assert_int_equal(ram_fixture_file_status(f).why.reason, POLICY_IS_SCAN);
 	assert_int_equal(ram_fixture_status(x).refaults, 0);
@@ -272,7 +310,7 @@ static void test_cut_short(void **state)
 	ram_file_opened(f, getpid(), false);
 	ram_file_pin(f, true);
 	ram_settle(x->r);
-	assert_int_equal(ram_fixture_file_status(f).kept + ram_fixture_file_status(f).locked, 6 * UNIT);
+	assert_cached(ram_fixture_file_status(f).kept + ram_fixture_file_status(f).locked, 6 * UNIT);
 	assert_int_equal(ftruncate(fd, 0), 0);
 	ram_fixture_ticks(x, 20);
 	assert_int_equal(ram_fixture_resident(fd, 0, 6), 0);
@@ -282,7 +320,7 @@ static void test_cut_short(void **state)
 	ram_file_warm(g);
 	ram_settle(x->r);                               /* after it has lost patience with what is not there */
 	assert_int_equal(ram_fixture_file_status(g).wanted, 0);
-	assert_int_equal(ram_fixture_file_status(g).kept + ram_fixture_file_status(g).locked, 2 * UNIT);
+	assert_cached(ram_fixture_file_status(g).kept + ram_fixture_file_status(g).locked, 2 * UNIT);
 	if (ram_fixture_cannot_lock(x) == NULL)
 		assert_int_equal(x->fails, 2);
 	ram_file_put(g);
@@ -304,16 +342,16 @@ static void test_one_struct_a_key(void **state)
 	ram_fixture_read(a, 0, 4);
 	ram_fixture_read(b, 0, 1);
 	ram_settle(x->r);
-	assert_int_equal(ram_fixture_file_status(f).kept, 4 * UNIT);
+	assert_cached(ram_fixture_file_status(f).kept, 4 * UNIT);
 	ram_file_put(again);
 	ram_settle(x->r);
-	assert_int_equal(ram_fixture_file_status(f).kept, 4 * UNIT);
+	assert_cached(ram_fixture_file_status(f).kept, 4 * UNIT);
 	other = ram_fixture_get(x, 1, b, 4 * UNIT);     /* another copy of the blob */
 	assert_ptr_equal(f, other);
 	ram_settle(x->r);
-	assert_int_equal(ram_fixture_file_status(f).resident, UNIT);
-	assert_int_equal(ram_fixture_file_status(f).kept, UNIT);
-	assert_int_equal(ram_fixture_status(x).kept, UNIT);
+	assert_cached(ram_fixture_file_status(f).resident, UNIT);
+	assert_cached(ram_fixture_file_status(f).kept, UNIT);
+	assert_cached(ram_fixture_status(x).kept, UNIT);
 	ram_file_put(f);
 	ram_file_put(other);
 	close(a);
@@ -358,7 +396,7 @@ static void test_asked_for_while_replaced(void **state)
 	ram_settle(x->r);
 	assert_ptr_equal(m.again, f);
 	ram_settle(x->r);               /* what was asked for meanwhile is of the next round */
-	assert_int_equal(ram_fixture_file_status(f).resident, 4 * UNIT);
+	assert_cached(ram_fixture_file_status(f).resident, 4 * UNIT);
 	ram_file_put(f);
 	ram_file_put(other);
 	ram_file_put(m.again);
@@ -426,7 +464,7 @@ static void test_failed_units_give_their_place(void **state)
 	assert_int_equal(x->fails, 2);
 	ram_fixture_read(other, 0, 2);
 	ram_settle(x->r);
-	assert_int_equal(ram_fixture_file_status(g).kept, 2 * UNIT);
+	assert_cached(ram_fixture_file_status(g).kept, 2 * UNIT);
 	ram_file_put(f);
 	ram_file_put(g);
 	close(shorter);
@@ -477,7 +515,7 @@ static void test_without_rights(void **state)
 	int fd = ram_fixture_file(x, "a", 4 * UNIT);
 
 	pins_keep(x, fd, 64 * UNIT, 0);
-	assert_int_equal(ram_fixture_resident(fd, 0, 4), 4 * UNIT);
+	assert_cached(ram_fixture_resident(fd, 0, 4), 4 * UNIT);
 	pins_keep(x, fd, 2 * UNIT, 2 * UNIT);           /* enough for the budget, but not for a mapping of the file */
 	close(fd);
 }
@@ -490,6 +528,7 @@ int main(void)
 		WITH(test_first_reading_is_kept),
 		WITH(test_refaults_lock),
 		WITH(test_loop_is_still),
+		WITH(test_split_folio),
 		WITH(test_never_over_budget),
 		WITH(test_no_budget_only_watches),
 		WITH(test_two_files_compete),

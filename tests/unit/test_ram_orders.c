@@ -44,12 +44,12 @@ static void test_pin(void **state)
 	assert_int_equal(ram_fixture_file_status(f).wanted, 0);
 	assert_true(ram_fixture_file_status(f).pinned);
 	assert_int_equal(ram_fixture_status(x).pinned, 25 * UNIT);
-	assert_int_equal(ram_fixture_resident(fd, 0, 25), 24 * UNIT + 4096);
+	assert_cached(ram_fixture_resident(fd, 0, 25), 24 * UNIT + 4096);
 	assert_true(ram_fixture_file_status(f).heat_max <= 0);          /* what we bring in is no heat */
 	if (ram_fixture_cannot_lock(x) == NULL) {
 		assert_int_equal(ram_fixture_file_status(f).locked, 24 * UNIT + 1024);
 		ram_fixture_evict(fd, 0, 25);
-		assert_int_equal(ram_fixture_resident(fd, 0, 25), 24 * UNIT + 4096);
+		assert_cached(ram_fixture_resident(fd, 0, 25), 24 * UNIT + 4096);
 	}
 	ram_file_pin(f, false);
 	ram_settle(x->r);
@@ -87,7 +87,7 @@ static void test_warm_over_the_coldest_but_not_pins(void **state)
 	ram_fixture_until(x, second_is_there, second);
 	assert_int_equal(held(pinned), 4 * UNIT);
 	assert_int_equal(held(first), 0);
-	assert_int_equal(ram_fixture_resident(c, 0, 6), 6 * UNIT);
+	assert_cached(ram_fixture_resident(c, 0, 6), 6 * UNIT);
 	ram_file_pin(first, true);                      /* a pin takes the place of those too who have just come */
 	ram_settle(x->r);
 	assert_int_equal(held(first), 6 * UNIT);
@@ -159,7 +159,7 @@ static void test_stream_brings_in_and_holds_nothing(void **state)
 	f = ram_fixture_get(x, 1, fd, 40 * UNIT);
 	ram_file_stream(f);
 	ram_settle(x->r);
-	assert_int_equal(ram_fixture_resident(fd, 0, 40), 40 * UNIT);
+	assert_cached(ram_fixture_resident(fd, 0, 40), 40 * UNIT);
 	assert_int_equal(held(f), 0);
 	ram_fixture_evict(fd, 0, 40);
 	ram_fixture_memory(x, 140);                     /* 12 MiB above the head-room */
@@ -187,7 +187,7 @@ static void test_what_we_bring_in_is_no_heat(void **state)
 	ram_settle(x->r);
 	ram_file_stream(f);
 	ram_settle(x->r);
-	assert_int_equal(ram_fixture_file_status(f).resident, 8 * UNIT);
+	assert_cached(ram_fixture_file_status(f).resident, 8 * UNIT);
 	ram_fixture_evict(fd, 0, 8);
 	ram_settle(x->r);
 	ram_file_warm(f);
