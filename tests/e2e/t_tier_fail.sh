@@ -147,7 +147,12 @@ rm -r "$work/healing/lost+found"
 disk=$work/healing
 up --native=home
 warm $a; warm $b
+# of whole copies only: a map whose commit fails is written no more until the next start (rule R9), and then no cache
+# of that daemon comes back; a fill that is under way commits
+all=("${blobs[@]}")
+blobs=("$a" "$b")
 readers_start
+blobs=("${all[@]}")
 tier_wait 'heals: readers read from the cache' bash -c "[[ \$(jq '.tiers[1].served' '$mnt/.hearth/stats') -gt 150 ]]"
 arm any:0+:EIO
 tier_wait 'heals: out of service' out_of_service
