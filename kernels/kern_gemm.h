@@ -3,8 +3,8 @@
  * Included once by each kern_gemm_<isa>.c.  A vector's lanes are rows.  GEMM_ROWS rows are unpacked,
  * STEP columns at a time, into a tile that stays in cache: 8-bit weights with four columns of every row
  * in a vector, and what their scales come to in f32.  The tile is then used by every token of the batch,
- * a few tokens side by side in registers.  One token is multiplied as its rows are unpacked, in the same
- * order and without the tile.
+ * a few tokens side by side in registers.  One token is multiplied without the tile, in the same order: with sixteen lanes
+ * as rows are unpacked, with eight a row at a time (kern_gemm_row.h).
  *
  * The order in which an output value is computed, whatever the batch and the tile:
  *   integer: the products of a sub-block (16 or 32 columns), exact in 32 bits; the weights' offset is
@@ -62,8 +62,10 @@ struct gemm_toks {
 struct gemm_sink {
 	struct gemm_step *s;
 	int v;
+#if KERN_LANES == 16
 	bool dot;               /* s->w gets the products, a vector a sub-block, instead of the weights */
 	const int8_t *q;        /* the token's, at the step's first column; dot only */
+#endif
 };
 
 /* One type on one instruction set. */
@@ -77,9 +79,11 @@ struct gemm_format {
 	void (*unpack)(const struct gemm_sink *o, const char *p, size_t stride, uint32_t n_blk);
 	/* y += w * x over n_blk blocks or super-blocks, for 1 .. GEMM_TOKS tokens. */
 	void (*run[GEMM_TOKS])(const struct gemm_step *w, const struct gemm_toks *x, uint32_t n_blk);
+#if KERN_LANES == 16
 	/* The same two for one token, where unpacking gives sums of products. */
 	void (*dot)(const struct gemm_sink *o, const char *p, size_t stride, uint32_t n_blk);
 	void (*finish)(const struct gemm_step *w, const struct gemm_toks *x, uint32_t n_blk);
+#endif
 };
 
 /* ---- what unpack functions share ----------------------------------------------------------------- */
@@ -115,42 +119,31 @@ KERN_INLINE kern_vi quad_pairs(kern_vi w, kern_vi x, int top)
 }
 #endif
 
+#if KERN_LANES == 16
 /* The products of a sub-block of n quads and one token's activations. */
-KERN_INLINE kern_vi sub_dot(const kern_vi *w, const int8_t *q, int n, int top)
+KERN_INLINE kern_vi sub_dot(const kern_vi *w, const int8_t *q, int n)
 {
 	kern_vi sum = kern_vizero();
 	int k;
 
-#if KERN_LANES == 16
-	(void)top;
 	KERN_UNROLL
 	for (k = 0; k < n; k++)
 		sum = quad_dot(sum, w[k], four(q + 4 * k));
-#else
-	const int fold = most_pairs(top, n);
-	kern_vi part = kern_vizero();
-
-	KERN_UNROLL
-	for (k = 0; k < n; k++) {
-		kern_vi m = quad_pairs(w[k], four(q + 4 * k), top);
-
-		part = k % fold == 0 ? m : _mm256_add_epi16(part, m);
-		if (k % fold == fold - 1 || k == n - 1)
-			sum = kern_viadd(sum, _mm256_madd_epi16(part, _mm256_set1_epi16(1)));
-	}
-#endif
 	return sum;
 }
+#endif
 
-/* Sub-block k, which is n quads of columns; n and top are constants. */
-KERN_INLINE void put_sub(const struct gemm_sink *o, unsigned k, const kern_vi *w, int n, int top)
+/* Sub-block k, which is n quads of columns; n is a constant. */
+KERN_INLINE void put_sub(const struct gemm_sink *o, unsigned k, const kern_vi *w, int n)
 {
 	int i;
 
+#if KERN_LANES == 16
 	if (o->dot) {
-		kern_vistore(o->s->w[k][o->v], sub_dot(w, o->q + k * 4 * (unsigned)n, n, top));
+		kern_vistore(o->s->w[k][o->v], sub_dot(w, o->q + k * 4 * (unsigned)n, n));
 		return;
 	}
+#endif
 	KERN_UNROLL
 	for (i = 0; i < n; i++)
 		kern_vistore(o->s->w[k * (unsigned)n + (unsigned)i][o->v], w[i]);

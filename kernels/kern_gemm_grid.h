@@ -29,7 +29,7 @@ KERN_INLINE float f16_at(const void *p)
 	uint16_t h;
 
 	memcpy(&h, p, sizeof(h));
-	return kern_f16_to_f32(h);
+	return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h)));
 }
 
 KERN_INLINE uint32_t word_of(const uint8_t *p)
@@ -140,7 +140,7 @@ KERN_INLINE void put_grid_rows(const struct gemm_sink *o, const struct grid_row 
 		KERN_UNROLL
 		for (i = 0; i < (unsigned)n; i++)
 			w[i] = bias_8(w[i]);
-		put_sub(o, k, w, n, 0);
+		put_sub(o, k, w, n);
 		for (i = 0; i < KERN_LANES; i++)
 			o->s->scale[k][o->v][i] = r[i].scale[k];
 	}

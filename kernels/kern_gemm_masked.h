@@ -1,18 +1,15 @@
 /* kern_gemm_masked.h - one token against super-blocks whose weights are put together of bit fields; see kern_gemm.h.
  *
- * Included once by each kern_gemm_<isa>.c.  A weight of Q5_K is four bits here and one there: for a tile they are shifted into
+ * Included by kern_gemm_avx512.c.  A weight of Q5_K is four bits here and one there: for a tile they are shifted into
  * one byte.  One token multiplies each field where it lies, masked only, and shifts the 32-bit sum instead: a sum of
  * products with a field that lies n bits too high is 2^n times as large, exactly.  The sums are the same integers.
- * With AVX2, whose products are added in 16 bits, fields in high bits would not fit, and weights are put together.
  */
 #ifndef KERNELS_KERN_GEMM_MASKED_H
 #define KERNELS_KERN_GEMM_MASKED_H
 
 #include "kernels/kern_gemm_super.h"
 
-#ifdef KERN_SIMD
-
-#if KERN_LANES == 16
+#if defined(KERN_SIMD) && KERN_LANES == 16
 
 /* The sum over n words of products with the bits of `field` of each byte. */
 KERN_INLINE kern_vi field_dot(const kern_vi *w, const int8_t *q, unsigned field, int n)
@@ -76,13 +73,6 @@ KERN_INLINE void masked_q5_k(const struct gemm_sink *o, const char *p, size_t st
 						 field_sum(field_dot(h, q + 32, 2u << (2 * c), 8), 2 * c + 1, 4)));
 	}
 }
-
-#else
-
-#define masked_q4_k unpack_q4_k
-#define masked_q5_k unpack_q5_k
-
-#endif
 
 #endif
 #endif

@@ -1,6 +1,6 @@
 /* kern_gemm_packed.h - one token against blocks of 32 whose sizes are no multiple of four bytes; see kern_gemm.h.
  *
- * Included once by each kern_gemm_<isa>.c.  To pick scales out of such blocks one by one costs more than all else
+ * Included by kern_gemm_avx512.c.  To pick scales out of such blocks one by one costs more than all else
  * that one token asks for.  So eight blocks of every row are transposed as they lie, scales and weights together: word
  * k of a row has bytes 4 k .. 4 k + 3 of the eight blocks.  A scale is somewhere in a word; weights that do not
  * begin at a word meet activations that are shifted as much, and what a word has of something else counts as zero.
@@ -11,7 +11,7 @@
 
 #include "kernels/kern_gemm_small.h"
 
-#ifdef KERN_SIMD
+#if defined(KERN_SIMD) && KERN_LANES == 16
 
 #define PACKED_BLOCKS (STEP / 32)
 #define PACKED_WORDS (PACKED_BLOCKS * sizeof(struct kern_q8_0) / 4)
@@ -23,7 +23,6 @@ enum packed_kind { PACKED_NIBBLES, PACKED_PICKS, PACKED_BYTES };
 struct packed {
 	unsigned bytes, head;           /* of a block, and of what comes before its weights */
 	enum packed_kind kind;
-	int top;                        /* see most_pairs */
 };
 
 /* All of the eight blocks of each row, `bytes` a row, a multiple of 4. */
@@ -87,8 +86,8 @@ KERN_INLINE kern_vi packed_dot(const struct packed *k, const kern_vi *w, unsigne
 		u[0][i] = both[0];
 		u[1][i] = both[1];
 	}
-	sum = sub_dot(u[0], x - lead, n, k->top);
-	return k->kind == PACKED_BYTES ? sum : kern_viadd(sum, sub_dot(u[1], x + 16 - lead, n, k->top));
+	sum = sub_dot(u[0], x - lead, n);
+	return k->kind == PACKED_BYTES ? sum : kern_viadd(sum, sub_dot(u[1], x + 16 - lead, n));
 }
 
 /* The bytes of the heads of block b, lowest first. */
@@ -121,10 +120,10 @@ KERN_INLINE void packed_sums(const struct gemm_sink *o, const struct packed *k, 
 }
 
 /* As unpack_<id>; rows that end within a step are left to it. */
-#define PACKED(id, payload, what, most, values) \
+#define PACKED(id, payload, what, values) \
 	KERN_INLINE void packed_##id(const struct gemm_sink *o, const char *p, size_t stride, uint32_t n_blk) \
 	{ \
-		const struct packed k = { sizeof(struct kern_##id), sizeof(struct kern_##id) - (payload), what, most }; \
+		const struct packed k = { sizeof(struct kern_##id), sizeof(struct kern_##id) - (payload), what }; \
 		\
 		if (n_blk == PACKED_BLOCKS) \
 			packed_sums(o, &k, p, stride, values); \
@@ -132,10 +131,10 @@ KERN_INLINE void packed_sums(const struct gemm_sink *o, const struct packed *k, 
 			unpack_##id(o, p, stride, n_blk); \
 	}
 
-PACKED(q4_0, 16, PACKED_NIBBLES, 15, kern_vizero())
-PACKED(q8_0, 32, PACKED_BYTES, 0, kern_vizero())
-PACKED(iq4_nl, 16, PACKED_PICKS, 0, iq4_values())
-PACKED(mxfp4, 16, PACKED_PICKS, 2 * MXFP4_OFFSET, mxfp4_values())
+PACKED(q4_0, 16, PACKED_NIBBLES, kern_vizero())
+PACKED(q8_0, 32, PACKED_BYTES, kern_vizero())
+PACKED(iq4_nl, 16, PACKED_PICKS, iq4_values())
+PACKED(mxfp4, 16, PACKED_PICKS, mxfp4_values())
 
 #endif
 #endif

@@ -18,7 +18,7 @@ typedef const uint8_t gemm_quad[GEMM_VECS][4 * KERN_LANES];
 /* ---- a tile in registers ------------------------------------------------------------------------- */
 
 /* What `top` says where the tile holds sums of products already, of one token. */
-#define TOP_SUMS (-1)
+#define TOP_SUMS (-1)           /* sixteen lanes only */
 
 /* sum += the products of sub-block k of n quads; for `top` see most_pairs. */
 KERN_INLINE void quads_dot(kern_vi sum[GEMM_VECS][GEMM_TOKS], gemm_quad *w, const int8_t *const *q, size_t at,
@@ -302,10 +302,13 @@ static void unpack_vec(struct gemm_tile *g, const struct kern_matmul *p, const s
 		w = g->pad;
 		stride = bytes;
 	}
-	if (o->dot)
+#if KERN_LANES == 16
+	if (o->dot) {
 		f->dot(o, w, stride, n_blk);
-	else
-		f->unpack(o, w, stride, n_blk);
+		return;
+	}
+#endif
+	f->unpack(o, w, stride, n_blk);
 }
 
 /* Ask for the lines of step s of n_rows rows from row r on: by rows, as memory likes it; they are read
@@ -333,9 +336,15 @@ static void unpack_chunk(struct gemm_tile *g, const struct kern_matmul *p, const
 		ask_step(p, f, r, n_rows, s + i);
 		for (from = 0; from < GEMM_ROWS; from += KERN_LANES) {
 			uint32_t n = n_rows <= from ? 0 : n_rows - from < KERN_LANES ? n_rows - from : KERN_LANES;
+			struct gemm_sink o = { .s = &g->w[i], .v = (int)(from / KERN_LANES) };
 
-			unpack_vec(g, p, f, r + from, n, s + i,
-				   &(struct gemm_sink){ &g->w[i], (int)(from / KERN_LANES), q != NULL, q });
+#if KERN_LANES == 16
+			o.dot = q != NULL;
+			o.q = q;
+#else
+			(void)q;
+#endif
+			unpack_vec(g, p, f, r + from, n, s + i, &o);
 		}
 	}
 }
@@ -380,6 +389,7 @@ static void gemm_tile(const struct kern_matmul *p, const struct gemm_format *f, 
 		memcpy(p->y + (t + i) * p->y_stride + r, g.y[i], n_rows * sizeof(float));
 }
 
+#if KERN_LANES == 16
 /* The same for one token: a step at a time, without unpacked weights in memory. */
 static void gemm_one(const struct kern_matmul *p, const struct gemm_format *f, uint32_t r, uint32_t n_rows)
 {
@@ -401,6 +411,7 @@ static void gemm_one(const struct kern_matmul *p, const struct gemm_format *f, u
 	}
 	memcpy(p->y + r, g.y[0], n_rows * sizeof(float));
 }
+#endif
 
 static void gemm_rows(const struct kern_matmul *p, const struct gemm_format *f, uint32_t row0, uint32_t row1)
 {
@@ -408,10 +419,12 @@ static void gemm_rows(const struct kern_matmul *p, const struct gemm_format *f, 
 
 	for (r = row0; r < row1; r += GEMM_ROWS) {
 		n_rows = row1 - r < GEMM_ROWS ? row1 - r : GEMM_ROWS;
+#if KERN_LANES == 16
 		if (n == 1) {
 			gemm_one(p, f, r, n_rows);
 			continue;
 		}
+#endif
 		for (t = 0; t < n; t += TOKS_BLOCK)
 			gemm_tile(p, f, r, n_rows, t, n - t < TOKS_BLOCK ? n - t : TOKS_BLOCK);
 	}

@@ -33,7 +33,7 @@ KERN_INLINE void unpack_q8_0(const struct gemm_sink *o, const char *p, size_t st
 		KERN_UNROLL
 		for (i = 0; i < 8; i++)
 			w[i] = bias_8(w[i]);
-		put_sub(o, b, w, 8, 0);
+		put_sub(o, b, w, 8);
 	}
 	put_scales(o->s->scale, o->v, d, n_blk);
 }
@@ -50,7 +50,7 @@ KERN_INLINE void unpack_nibbles(const struct gemm_sink *o, const char *p, size_t
 		w[4 + i] = kern_vidown(w[i], 4, 15u);
 		w[i] = kern_vidown(w[i], 0, 15u);
 	}
-	put_sub(o, b, w, 8, 15);
+	put_sub(o, b, w, 8);
 }
 
 KERN_INLINE void unpack_q4_0(const struct gemm_sink *o, const char *p, size_t stride, uint32_t n_blk)
@@ -95,7 +95,7 @@ KERN_INLINE void unpack_fives(const struct gemm_sink *o, const char *p, const ch
 		w[i] = kern_vior(w[i], kern_viand(kern_vimul(kern_viand(h, low), spread), bit));
 		h = kern_visrl(h, 4);
 	}
-	put_sub(o, b, w, 8, 31);
+	put_sub(o, b, w, 8);
 }
 
 KERN_INLINE void unpack_q5_0(const struct gemm_sink *o, const char *p, size_t stride, uint32_t n_blk)
@@ -122,9 +122,8 @@ KERN_INLINE void unpack_q5_1(const struct gemm_sink *o, const char *p, size_t st
 	put_scales(o->s->min, o->v, m, n_blk);
 }
 
-/* Nibbles at p that are indices of sixteen bytes; top: see most_pairs. */
-KERN_INLINE void unpack_indices(const struct gemm_sink *o, const char *p, size_t stride, uint32_t b, kern_vi values,
-				int top)
+/* Nibbles at p that are indices of sixteen bytes. */
+KERN_INLINE void unpack_indices(const struct gemm_sink *o, const char *p, size_t stride, uint32_t b, kern_vi values)
 {
 	kern_vi w[8];
 	unsigned i;
@@ -135,7 +134,7 @@ KERN_INLINE void unpack_indices(const struct gemm_sink *o, const char *p, size_t
 		w[4 + i] = kern_vipick(values, kern_vidown(w[i], 4, 15u));
 		w[i] = kern_vipick(values, kern_vidown(w[i], 0, 15u));
 	}
-	put_sub(o, b, w, 8, top);
+	put_sub(o, b, w, 8);
 }
 
 KERN_INLINE kern_vi iq4_values(void)
@@ -151,7 +150,7 @@ KERN_INLINE void unpack_iq4_nl(const struct gemm_sink *o, const char *p, size_t 
 
 	load_halves(d, p, stride, sizeof(struct kern_iq4_nl), n_blk);
 	for (b = 0; b < n_blk; b++)
-		unpack_indices(o, p + b * sizeof(struct kern_iq4_nl) + 2, stride, b, values, 0);
+		unpack_indices(o, p + b * sizeof(struct kern_iq4_nl) + 2, stride, b, values);
 	put_scales(o->s->scale, o->v, d, n_blk);
 }
 
@@ -184,7 +183,7 @@ KERN_INLINE void unpack_mxfp4(const struct gemm_sink *o, const char *p, size_t s
 
 	load_halves(e, p, stride, sizeof(struct kern_mxfp4), n_blk);
 	for (b = 0; b < n_blk; b++)
-		unpack_indices(o, p + b * sizeof(struct kern_mxfp4) + 1, stride, b, values, 2 * MXFP4_OFFSET);
+		unpack_indices(o, p + b * sizeof(struct kern_mxfp4) + 1, stride, b, values);
 	for (b = 0; b < n_blk; b++)
 		kern_vstore(o->s->scale[b][o->v], e8m0_half(kern_viload_s16((const int16_t *)e[b])));
 }
@@ -207,7 +206,7 @@ KERN_INLINE void unpack_iq4_xs(const struct gemm_sink *o, const char *p, size_t 
 		kern_vstore(o->s->scale[b][o->v], kern_vmul(d, kern_vifloat(kern_viadd(sc, minus))));
 		w[1] = kern_visrl(w[1], 4);
 		high = kern_visrl(high, 2);
-		unpack_indices(o, p + offsetof(struct kern_iq4_xs, qs) + 16 * b, stride, b, values, 0);
+		unpack_indices(o, p + offsetof(struct kern_iq4_xs, qs) + 16 * b, stride, b, values);
 	}
 }
 

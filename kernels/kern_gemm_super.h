@@ -70,7 +70,7 @@ KERN_INLINE void unpack_q2_k_part(const struct gemm_sink *o, const char *p, size
 			u[i] = kern_vidown(w[i], 0, 3u);
 			w[i] = kern_visrl(w[i], 2);
 		}
-		put_sub(o, 8 * h + 2 * j + part, u, 4, 3);
+		put_sub(o, 8 * h + 2 * j + part, u, 4);
 	}
 }
 
@@ -122,8 +122,8 @@ KERN_INLINE void unpack_q3_k(const struct gemm_sink *o, const char *p, size_t st
 				w[i] = kern_visrl(w[i], 2);
 				h[i] = kern_visrl(h[i], 1);
 			}
-			put_sub(o, 8 * half + 2 * j, u, 4, 7);
-			put_sub(o, 8 * half + 2 * j + 1, u + 4, 4, 7);
+			put_sub(o, 8 * half + 2 * j, u, 4);
+			put_sub(o, 8 * half + 2 * j + 1, u + 4, 4);
 		}
 	}
 }
@@ -144,8 +144,8 @@ KERN_INLINE void unpack_q4_k(const struct gemm_sink *o, const char *p, size_t st
 			hi[i] = kern_vidown(lo[i], 4, 15u);
 			lo[i] = kern_vidown(lo[i], 0, 15u);
 		}
-		put_sub(o, 2 * c, lo, 8, 15);
-		put_sub(o, 2 * c + 1, hi, 8, 15);
+		put_sub(o, 2 * c, lo, 8);
+		put_sub(o, 2 * c + 1, hi, 8);
 	}
 }
 
@@ -164,8 +164,8 @@ KERN_INLINE void unpack_q5_k_pair(const struct gemm_sink *o, const char *p, size
 		lo[i] = kern_vior(kern_vidown(lo[i], 0, 15u), kern_viand(kern_visll(h[i], 4), bit));
 		h[i] = kern_visrl(h[i], 2);
 	}
-	put_sub(o, 2 * c, lo, 8, 31);
-	put_sub(o, 2 * c + 1, hi, 8, 31);
+	put_sub(o, 2 * c, lo, 8);
+	put_sub(o, 2 * c + 1, hi, 8);
 }
 
 KERN_INLINE void unpack_q5_k(const struct gemm_sink *o, const char *p, size_t stride, uint32_t n_blk)
@@ -194,19 +194,19 @@ KERN_INLINE void unpack_q6_k_part(const struct gemm_sink *o, const struct kern_q
 	KERN_UNROLL
 	for (i = 0; i < 4; i++)
 		u[i] = kern_vior(kern_vidown(l0[i], 0, 15u), kern_viup(up[i], 4, 0x30u));
-	put_sub(o, sub, u, 4, 63);
+	put_sub(o, sub, u, 4);
 	KERN_UNROLL
 	for (i = 0; i < 4; i++)
 		u[i] = kern_vior(kern_vidown(l1[i], 0, 15u), kern_viup(up[i], 2, 0x30u));
-	put_sub(o, sub + 2, u, 4, 63);
+	put_sub(o, sub + 2, u, 4);
 	KERN_UNROLL
 	for (i = 0; i < 4; i++)
 		u[i] = kern_vior(kern_vidown(l0[i], 4, 15u), kern_vidown(up[i], 0, 0x30u));
-	put_sub(o, sub + 4, u, 4, 63);
+	put_sub(o, sub + 4, u, 4);
 	KERN_UNROLL
 	for (i = 0; i < 4; i++)
 		u[i] = kern_vior(kern_vidown(l1[i], 4, 15u), kern_vidown(up[i], 2, 0x30u));
-	put_sub(o, sub + 6, u, 4, 63);
+	put_sub(o, sub + 6, u, 4);
 }
 
 KERN_INLINE void unpack_q6_k(const struct gemm_sink *o, const char *p, size_t stride, uint32_t n_blk)
