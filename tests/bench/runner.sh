@@ -88,7 +88,8 @@ numbers()
 theirs()
 {
 	pp=$(numbers pp "$2") tg=$(numbers tg "$2")
-	peer llama-bench -m "$1" -t "$threads" --no-warmup -p "32${pp:+,$pp}" -n "${tg:-0}" -d "$depth" -r "$3" -o csv 2>/dev/null | awk '
+	[ "$depth" -gt 0 ] || pp=32${pp:+,$pp}
+	peer llama-bench -m "$1" -t "$threads" --no-warmup -p "${pp:-0}" -n "${tg:-0}" -d "$depth" -r "$3" -o csv 2>/dev/null | awk '
 		NR == 1 { n = split($0, name, ","); for (i = 1; i <= n; i++) col[name[i]] = i; next }
 		{ gsub(/^"|"$/, "")
 		  split($0, v, "\",\"")
