@@ -63,10 +63,11 @@ static int lay_out(struct kv *kv, const struct kv_params *p)
 	return kv->map_bytes > 0 ? 0 : -EINVAL;
 }
 
-int kv_new(struct kv **out, const struct kv_params *p)
+/* All but the map itself. */
+static int make(struct kv **out, const struct kv_params *p)
 {
 	struct kv *kv;
-	int rc;
+	int rc = -ENOMEM;
 
 	if (!kern_can_store(p->type_k) || !kern_can_store(p->type_v) || p->n_layer == 0 || p->n_ctx == 0)
 		return -EINVAL;
@@ -76,33 +77,52 @@ int kv_new(struct kv **out, const struct kv_params *p)
 	kv->type_k = p->type_k;
 	kv->type_v = p->type_v;
 	kv->layers = calloc(p->n_layer, sizeof(*kv->layers));
-	if (kv->layers == NULL) {
-		rc = -ENOMEM;
-		goto free_kv;
-	}
-	rc = lay_out(kv, p);
-	if (rc != 0)
-		goto free_layers;
-	kv->map = mmap(NULL, kv->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (kv->map == MAP_FAILED) {
-		rc = -ENOMEM;
-		goto free_layers;
+	if (kv->layers != NULL)
+		rc = lay_out(kv, p);
+	if (rc != 0) {
+		kv_free(kv);
+		return rc;
 	}
 	*out = kv;
 	return 0;
+}
 
-free_layers:
-	free(kv->layers);
-free_kv:
-	free(kv);
-	return rc;
+int kv_need(const struct kv_params *p, uint64_t *bytes)
+{
+	struct kv *kv;
+	int rc = make(&kv, p);
+
+	if (rc != 0)
+		return rc;
+	*bytes = kv->map_bytes;
+	kv_free(kv);
+	return 0;
+}
+
+int kv_new(struct kv **out, const struct kv_params *p)
+{
+	struct kv *kv;
+	int rc = make(&kv, p);
+	void *map;
+
+	if (rc != 0)
+		return rc;
+	map = mmap(NULL, kv->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED) {
+		kv_free(kv);
+		return -ENOMEM;
+	}
+	kv->map = map;
+	*out = kv;
+	return 0;
 }
 
 void kv_free(struct kv *kv)
 {
 	if (kv == NULL)
 		return;
-	munmap(kv->map, kv->map_bytes);
+	if (kv->map != NULL)
+		munmap(kv->map, kv->map_bytes);
 	free(kv->layers);
 	free(kv);
 }

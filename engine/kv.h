@@ -25,6 +25,8 @@ struct kv_params {
 
 /* 0 and an owned cache in *out, its states zero; -EINVAL (another type, no layer, no context), -EOVERFLOW, -ENOMEM. */
 int kv_new(struct kv **out, const struct kv_params *p) __attribute__((warn_unused_result));
+/* Bytes that it would reserve; errors as kv_new. */
+int kv_need(const struct kv_params *p, uint64_t *bytes) __attribute__((warn_unused_result));
 void kv_free(struct kv *kv);                    /* takes kv; NULL is a no-op */
 
 uint32_t kv_type_k(const struct kv *kv);

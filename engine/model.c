@@ -135,27 +135,46 @@ static double tensor_bytes(const struct weights_tensor *t)
 	return t->data != NULL ? (double)t->row_bytes * (double)t->ne[1] * (double)t->ne[2] : 0.0;
 }
 
+static double layer_bytes(const struct model_layer *l, double share)
+{
+	double sum = 0.0;
+	int p;
+
+	for (p = 0; p < P_COUNT; p++) {
+		bool whole = (p == P_WQKV && l->t[P_WQ].data != NULL) || p == P_GATE_UP_EXPS;
+
+		if (!whole)
+			sum += tensor_bytes(&l->t[p]) * (p == P_GATE_EXPS || p == P_UP_EXPS || p == P_DOWN_EXPS ? share : 1.0);
+	}
+	return sum;
+}
+
+static double layers_bytes(const struct model *m, double share)
+{
+	double sum = 0.0;
+	uint32_t i;
+
+	for (i = 0; i < m->dims.n_layer; i++)
+		sum += layer_bytes(&m->layers[i], share);
+	return sum;
+}
+
+double model_layers_bytes(const struct model *m)
+{
+	return layers_bytes(m, 1.0);
+}
+
 double model_bytes_read(const struct model *m, double share)
 {
 	const struct weights_tensor *const ends[] = {
 		&m->output, &m->output_b, &m->output_norm, &m->output_norm_b, &m->layer_proj, &m->layer_proj_norm,
 		&m->rope[0].factors, &m->rope[1].factors,
 	};
-	double sum = 0.0;
-	uint32_t i;
+	double sum = layers_bytes(m, share);
 	size_t k;
-	int p;
 
 	for (k = 0; k < sizeof(ends) / sizeof(ends[0]); k++)
 		sum += tensor_bytes(ends[k]);
-	for (i = 0; i < m->dims.n_layer; i++)
-		for (p = 0; p < P_COUNT; p++) {
-			const struct weights_tensor *t = &m->layers[i].t[p];
-			bool whole = (p == P_WQKV && m->layers[i].t[P_WQ].data != NULL) || p == P_GATE_UP_EXPS;
-
-			if (!whole)
-				sum += tensor_bytes(t) * (p == P_GATE_EXPS || p == P_UP_EXPS || p == P_DOWN_EXPS ? share : 1.0);
-		}
 	return sum;
 }
 

@@ -119,6 +119,8 @@ struct arch {
 
 /* Bytes that a pass reads with that share of the experts: of tables nothing, a tensor that is held as parts by them. */
 double model_bytes_read(const struct model *m, double share);
+/* Bytes of all layers, with all experts. */
+double model_layers_bytes(const struct model *m);
 
 /* NULL when no such architecture is known. */
 const struct arch *arch_find(struct gguf_str name);

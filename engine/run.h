@@ -31,7 +31,7 @@ struct run {
 	uint32_t *prompt;               /* [n_prompt], owned */
 	size_t n_prompt;
 	uint32_t n_ids;                 /* tokens that have both a text and a logit */
-	uint64_t seed;
+	uint64_t seed, budget;          /* bytes, 0: none */
 	sigset_t signals;
 	int signal;                     /* the one that came, or 0 */
 	double load_s, prompt_s, decode_s;

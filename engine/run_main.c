@@ -11,12 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "engine/model.h"
 #include "engine/run.h"
+#include "engine/run_budget.h"
 #include "engine/run_prompt.h"
 #include "engine/sampler.h"
 #include "engine/session.h"
@@ -100,12 +102,25 @@ static uint32_t kv_type(const char *name)
 	return KERN_TYPE_COUNT;
 }
 
-/* Pieces of weights that so many bytes are, 0 for as many as are good. */
-static uint32_t slots_of(int64_t bytes)
+/* The budget that was given, or what the machine suggests. */
+static uint64_t budget_of(struct run *r, const struct session_params *p)
 {
-	int64_t n = bytes / (int64_t)STREAM_PIECE;
+	char line[RUN_LINE];
+	uint64_t budget;
 
-	return bytes == 0 ? 0 : n < 3 ? 3 : n > 4096 ? 4096 : (uint32_t)n;
+	if (r->o.ram_budget != 0)
+		return r->o.ram_budget > 0 ? (uint64_t)r->o.ram_budget : 0;
+	budget = run_budget_default(r->model, p, "", line, sizeof(line));
+	if (line[0] != '\0')
+		run_error(line);
+	return budget;
+}
+
+/* What is used later is locked then. */
+static void lock_memory(void)
+{
+	if (mlockall(MCL_CURRENT | MCL_ONFAULT) != 0)
+		run_error("memory is not locked: --mlock needs CAP_IPC_LOCK, or a limit of locked memory (ulimit -l) as large as the model");
 }
 
 static int open_session(struct run *r)
@@ -116,7 +131,8 @@ static int open_session(struct run *r)
 		.n_threads = r->o.n_threads != 0 ? (uint32_t)r->o.n_threads : n_processors(),
 		.n_threads_batch = (uint32_t)r->o.n_threads_batch,
 		.type_k = kv_type(r->o.type_k), .type_v = kv_type(r->o.type_v), .isa = r->o.isa,
-		.n_batch_most = (uint32_t)r->o.n_batch, .budget = (uint64_t)r->o.ram_budget, .slots = slots_of(r->o.stream_ahead),
+		.n_batch_most = (uint32_t)r->o.n_batch, .layers_ahead = (uint32_t)r->o.stream_ahead,
+		.layers_most = (uint32_t)r->o.max_loaded_layers,
 	};
 	char line[RUN_LINE];
 
@@ -126,10 +142,13 @@ static int open_session(struct run *r)
 		run_error(line);
 		return RUN_FAILED;
 	}
+	p.budget = r->budget = budget_of(r, &p);
 	if (session_open(&r->session, r->model, &p, line, sizeof(line)) != 0) {
 		run_error(line);
 		return RUN_FAILED;
 	}
+	if (r->o.mlock)
+		lock_memory();
 	session_set_cancel(r->session, run_interrupted, r);
 	return RUN_OK;
 }
@@ -271,8 +290,10 @@ static void print_stream(const struct run *r)
 	struct stream_stats s;
 
 	session_stream_stats(r->session, &s);
+	if (s.kind == NULL)
+		return;
 	fprintf(stderr, PROGRAM ": budget  %.1f MB, of that %.1f MB of weights held; %.1f MB read in %llu passes by %s, %.3f s waited\n",
-		(double)r->o.ram_budget / 1e6, (double)s.held / 1e6, (double)s.read / 1e6, (unsigned long long)s.passes, s.kind,
+		(double)r->budget / 1e6, (double)s.held / 1e6, (double)s.read / 1e6, (unsigned long long)s.passes, s.kind,
 		s.wait_s);
 	if (s.routed > 0)
 		fprintf(stderr, PROGRAM ": experts %.1f %% of what was asked for was held\n", 100.0 * (double)s.routed_held / (double)s.routed);
@@ -289,8 +310,7 @@ static void print_perf(const struct run *r)
 	fprintf(stderr, PROGRAM ": context %u tokens, %.1f MB of KV cache, keys %s, values %s, seed %llu\n",
 		session_n_ctx(r->session), (double)session_kv_bytes(r->session) / 1e6, r->o.type_k, r->o.type_v,
 		(unsigned long long)r->seed);
-	if (r->o.ram_budget > 0)
-		print_stream(r);
+	print_stream(r);
 	fprintf(stderr, PROGRAM ": prompt  %llu tokens, %.3f s, %.2f tokens/s\n", (unsigned long long)r->n_evaluated,
 		r->prompt_s, prompt);
 	fprintf(stderr, PROGRAM ": decode  %llu tokens, %.3f s, %.2f tokens/s, %.2f GB/s of weights\n",

@@ -81,10 +81,14 @@ static const struct option {
 	  "keep the text that was made there as well" },
 	{ { "--prompt-cache-ro" }, FLAG, offsetof(struct run_options, prompt_cache_ro), 0, 0, NULL, NULL,
 	  "use that file, but do not write it" },
-	{ { "--ram-budget" }, SIZE, offsetof(struct run_options, ram_budget), 1, 1e15, NULL, "SIZE",
-	  "memory for all; weights that do not fit are read as needed" },
-	{ { "--stream-ahead" }, SIZE, offsetof(struct run_options, stream_ahead), 1, 1e12, NULL, "SIZE",
-	  "read so much of them ahead" },
+	{ { "--ram-budget" }, SIZE, offsetof(struct run_options, ram_budget), 1, 1e15, "auto", "SIZE",
+	  "memory for all, or none; the rest is read as needed" },
+	{ { "--stream-ahead" }, NUMBER, offsetof(struct run_options, stream_ahead), 0, 4096, "0", "N",
+	  "read them N layers ahead, 0 for 64 MiB" },
+	{ { "--max-loaded-layers" }, NUMBER, offsetof(struct run_options, max_loaded_layers), 0, 4096, "0", "N",
+	  "hold at most N layers of weights, 0 for what fits" },
+	{ { "--mlock" }, FLAG, offsetof(struct run_options, mlock), 0, 0, NULL, NULL,
+	  "lock memory as it is used, so that nothing of it is swapped" },
 	{ { "--isa" }, TEXT, offsetof(struct run_options, isa), 0, 0, NULL, "NAME",
 	  "ref, avx2 or avx512 instead of the best there is" },
 	{ { "--no-display-prompt" }, FLAG, offsetof(struct run_options, no_display_prompt), 0, 0, NULL, NULL,
@@ -137,7 +141,7 @@ static int set_number(const struct option *o, void *at, const char *text)
 	return 0;
 }
 
-/* Bytes, or with K, M, G or T that many times 1024, 1024^2 and so on; MiB, GB and the like mean the same. */
+/* Bytes, auto as 0 and none as -1; or with K, M, G or T that many times 1024, 1024^2 and so on; MiB, GB and the like mean the same. */
 static int set_size(const struct option *o, void *at, const char *text)
 {
 	static const char units[] = "KMGT";
@@ -145,6 +149,10 @@ static int set_size(const struct option *o, void *at, const char *text)
 	char *end;
 	double v = strtod(text, &end);
 
+	if (strcmp(text, "auto") == 0 || strcmp(text, "none") == 0) {
+		*(int64_t *)at = text[0] == 'a' ? 0 : -1;
+		return 0;
+	}
 	if (end == text || !(v > 0.0))
 		return -EINVAL;
 	unit = *end != '\0' ? strchr(units, *end >= 'a' ? *end - 'a' + 'A' : *end) : NULL;

@@ -14,12 +14,6 @@
 #include "kernels/kern.h"
 #include "kernels/kern_pool.h"
 
-#define LOGIT_ROWS 16u          /* positions whose logits are computed together */
-#define SLOT_BYTES ((uint64_t)STREAM_PIECE + 2 * WEIGHTS_ALIGN_MAX)
-#define SLOTS_LEAST 3u
-#define SLOTS 16u               /* 64 MiB: some milliseconds of a fast disk */
-#define SMALL_BYTES ((uint64_t)8 << 20) /* the program, tables, vectors of f32 */
-
 /* ---- open ---------------------------------------------------------------------------------------- */
 
 static int fault(char *err, size_t errlen, int rc, const char *what)
@@ -28,117 +22,15 @@ static int fault(char *err, size_t errlen, int rc, const char *what)
 	return rc;
 }
 
-static uint32_t larger(uint32_t a, uint32_t b)
+static int open_kv_and_graph(struct session *s, struct session_make *k, char *err, size_t errlen)
 {
-	return a > b ? a : b;
-}
+	int rc = kv_new(&s->kv, &k->kv);
 
-/* A type with blocks needs heads that are whole blocks; values that are the first part of their keys, whole pieces of what
- * graph_attn.c rotates. */
-static bool heads_fit(const struct model_layer *l, const struct session_params *p)
-{
-	uint32_t part = l->head_k & -l->head_k;
-
-	if (l->kind != MODEL_ATTENTION)
-		return true;
-	if (kern_stores_blocks(p->type_k) && (l->head_k % 32 != 0 || (l->v_of_k && l->head_v % part != 0)))
-		return false;
-	return !kern_stores_blocks(p->type_v) || l->v_of_k || l->head_v % 32 == 0;
-}
-
-static int open_kv(struct session *s, const struct session_params *p, char *err, size_t errlen)
-{
-	const struct model_dims *d = &s->m->dims;
-	uint32_t n_k[MODEL_LAYERS_MAX] = { 0 }, n_v[MODEL_LAYERS_MAX] = { 0 }, i;
-	size_t n_conv[MODEL_LAYERS_MAX] = { 0 }, n_state[MODEL_LAYERS_MAX] = { 0 };
-	struct kv_params kp = { d->n_layer, s->n_ctx, n_k, n_v, n_conv, n_state, p->type_k, p->type_v };
-	int rc;
-
-	for (i = 0; i < d->n_layer; i++) {
-		const struct model_layer *l = &s->m->layers[i];
-
-		if (l->kind == MODEL_DELTA_NET) {
-			n_conv[i] = (size_t)(d->conv_taps - 1) * d->state_dim * (2 * (size_t)d->state_k + d->state_v);
-			n_state[i] = (size_t)d->state_dim * d->state_dim * d->state_v;
-		} else if (l->kind == MODEL_SHORT_CONV) {
-			n_conv[i] = (size_t)(d->conv_taps - 1) * d->n_embd;
-		} else if (l->kv_layer == i) {
-			n_k[i] = l->n_head_kv * l->head_k;
-			n_v[i] = l->v_of_k ? 0 : l->n_head_kv * l->head_v;
-		}
-	}
-	if (!kern_can_store(p->type_k) || !kern_can_store(p->type_v))
-		return fault(err, errlen, -EINVAL, "the KV cache type is not supported");
-	for (i = 0; i < d->n_layer; i++)
-		if (!heads_fit(&s->m->layers[i], p))
-			return fault(err, errlen, -EINVAL, "the KV cache types q8_0 and q4_0 need heads of a multiple of 32 values, which "
-				     "this model has not");
-	rc = kv_new(&s->kv, &kp);
-	if (rc != 0)
+	if (rc != 0) {
 		snprintf(err, errlen, "no memory for the KV cache of a context of %u tokens", s->n_ctx);
-	return rc;
-}
-
-/* Grouped matmuls: of the chosen experts, and of heads. */
-static void set_groups(const struct model *m, struct graph_sizes *z)
-{
-	const struct model_dims *d = &m->dims;
-
-	if (d->n_expert > 0) {
-		z->n_expert = d->n_expert;
-		z->n_expert_used = z->group_rows = d->n_expert_used;
-		z->group_in = z->group_out = d->n_embd;
-		z->group_mid = d->n_ff_exp;
+		return rc;
 	}
-	if (d->latent) {
-		z->group_rows = larger(z->group_rows, model_most_heads(m));
-		z->group_in = larger(z->group_in, larger(d->head_k, d->rank_kv));
-	}
-}
-
-/* Memory besides weights and the graph's buffers. */
-static uint64_t other_bytes(const struct session *s)
-{
-	uint64_t row = ((uint64_t)s->m->dims.n_vocab + s->m->dims.n_embd) * sizeof(float);
-
-	return kv_bytes(s->kv) + SMALL_BYTES + LOGIT_ROWS * row + (uint64_t)s->n_ctx * sizeof(uint32_t);
-}
-
-uint64_t session_bytes(const struct session *s)
-{
-	return other_bytes(s) + graph_bytes(s->g);
-}
-
-/* The more tokens a pass takes, the fewer passes a prompt needs, and each reads the weights. */
-static void grow_batch(struct session *s, struct graph_sizes *z, const struct session_params *p)
-{
-	uint32_t most = p->n_batch_most < s->n_ctx ? p->n_batch_most : s->n_ctx, n;
-	uint64_t rest = other_bytes(s) + SLOTS_LEAST * SLOT_BYTES;
-
-	while (p->budget > rest && z->n_batch < most) {
-		n = z->n_batch;
-		z->n_batch = 2 * n < most ? 2 * n : most;
-		if (graph_need(z) > p->budget / 4 || graph_need(z) > p->budget - rest) {
-			z->n_batch = n;
-			break;
-		}
-	}
-	s->n_batch = z->n_batch;
-}
-
-static int open_graph(struct session *s, const struct session_params *p, char *err, size_t errlen)
-{
-	const struct model *m = s->m;
-	struct graph_sizes sizes = { .n_batch = s->n_batch };
-	uint32_t i;
-	int rc;
-
-	memcpy(sizes.width, m->width, sizeof(sizes.width));
-	for (i = 0; i < GRAPH_ROPES; i++)
-		sizes.n_rot = larger(sizes.n_rot, m->rope[i].angles.n_rot);
-	set_groups(m, &sizes);
-	grow_batch(s, &sizes, p);
-	rc = graph_new(&s->g, &sizes, s->isa, s->pool, s->kv);
+	rc = graph_new(&s->g, &k->graph, s->isa, s->pool, s->kv);
 	if (rc != 0)
 		snprintf(err, errlen, "no memory for batches of %u tokens", s->n_batch);
 	return rc;
@@ -146,7 +38,7 @@ static int open_graph(struct session *s, const struct session_params *p, char *e
 
 static int open_buffers(struct session *s, char *err, size_t errlen)
 {
-	s->logit_rows = s->n_batch < LOGIT_ROWS ? s->n_batch : LOGIT_ROWS;
+	s->logit_rows = s->n_batch < SESSION_LOGIT_ROWS ? s->n_batch : SESSION_LOGIT_ROWS;
 	s->logits = calloc((size_t)s->logit_rows * s->m->dims.n_vocab, sizeof(*s->logits));
 	s->normed = calloc((size_t)s->logit_rows * s->m->dims.n_embd, sizeof(*s->normed));
 	s->tokens = calloc(s->n_ctx, sizeof(*s->tokens));
@@ -155,78 +47,59 @@ static int open_buffers(struct session *s, char *err, size_t errlen)
 	return 0;
 }
 
-/* ---- a budget ------------------------------------------------------------------------------------ */
-
-/* What is in memory anyhow needs no room of ours: so much of those bytes is not, if it is as with all of the model. */
-static uint64_t missing_of(const struct model *m, uint64_t bytes)
+static int open_pool(struct session *s, const struct session_params *p, char *err, size_t errlen)
 {
-	uint64_t all = weights_bytes(m->w), there = weights_resident_bytes(m->w);
-
-	return there < all ? (uint64_t)((double)bytes * (1.0 - (double)there / (double)all)) : 0;
-}
-
-/* The stream gets what the session itself leaves of the budget. */
-static int open_stream(struct session *s, const struct session_params *p, char *err, size_t errlen)
-{
-	uint64_t own = session_bytes(s);
-	struct stream_params sp = { .dense = (uint64_t)model_bytes_read(s->m, 0.0), .plain = p->plain, .buffered = p->buffered,
-				    .apart = p->apart, .piece = p->piece, .slots = p->slots != 0 ? p->slots : SLOTS };
+	uint32_t most;
 	int rc;
 
-	if (p->budget == 0)
-		return 0;
-	if (p->budget < own + SLOTS_LEAST * SLOT_BYTES) {
-		snprintf(err, errlen, "a budget of %.1f MiB is too small: this model and context need %.1f MiB at least",
-			 (double)p->budget / 1048576.0, (double)(own + SLOTS_LEAST * SLOT_BYTES) / 1048576.0);
-		return -EINVAL;
-	}
-	while (sp.slots > SLOTS_LEAST && own + sp.slots * SLOT_BYTES > p->budget)
-		sp.slots--;
-	sp.hold = p->budget - own - sp.slots * SLOT_BYTES;
-	if (!p->apart)
-		sp.dense = missing_of(s->m, sp.dense);
-	sp.reserve = s->m->dims.n_expert > 0 ? sp.slots / 2 : 0;
-	rc = stream_open(&s->stream, s->m->w, &sp, err, errlen);
-	if (rc == 0)
-		graph_set_stream(s->g, s->stream);
+	s->n_threads = p->n_threads;
+	s->n_threads_batch = p->n_threads_batch != 0 ? p->n_threads_batch : p->n_threads;
+	most = s->n_threads > s->n_threads_batch ? s->n_threads : s->n_threads_batch;
+	rc = kern_pool_open(&s->pool, most);
+	if (rc == -EINVAL)
+		snprintf(err, errlen, "the number of threads must be 1 to %u", KERN_POOL_MAX);
+	else if (rc != 0)
+		snprintf(err, errlen, "cannot start %u threads", most);
 	return rc;
 }
 
-static int open_parts(struct session *s, const struct session_params *p, char *err, size_t errlen)
+static int open_parts(struct session *s, const struct session_params *p, struct session_make *k, char *err, size_t errlen)
 {
 	int rc;
 
 	s->isa = kern_isa_find(p->isa);
 	if (s->isa == NULL)
 		return fault(err, errlen, -ENOTSUP, "this processor has no such instruction set, or the name is unknown");
-	if (p->n_ctx == 0 || p->n_batch == 0)
-		return fault(err, errlen, -EINVAL, "the context and the batch must be at least 1");
+	rc = session_make(k, s->m, p, err, errlen);
+	if (rc != 0)
+		return rc;
+	s->sizes = k->sizes;
 	s->n_ctx = p->n_ctx;
-	s->n_batch = p->n_batch < p->n_ctx ? p->n_batch : p->n_ctx;
-	s->n_threads = p->n_threads;
-	s->n_threads_batch = p->n_threads_batch != 0 ? p->n_threads_batch : p->n_threads;
-	rc = kern_pool_open(&s->pool, larger(s->n_threads, s->n_threads_batch));
-	if (rc == -EINVAL)
-		snprintf(err, errlen, "the number of threads must be 1 to %u", KERN_POOL_MAX);
-	else if (rc != 0)
-		snprintf(err, errlen, "cannot start %u threads", larger(s->n_threads, s->n_threads_batch));
-	if (rc != 0 || (rc = open_kv(s, p, err, errlen)) != 0 || (rc = open_graph(s, p, err, errlen)) != 0)
+	s->n_batch = k->sizes.n_batch;
+	if ((rc = open_pool(s, p, err, errlen)) != 0 || (rc = open_kv_and_graph(s, k, err, errlen)) != 0 ||
+	    (rc = open_buffers(s, err, errlen)) != 0)
 		return rc;
-	if ((rc = open_buffers(s, err, errlen)) != 0)
-		return rc;
-	return open_stream(s, p, err, errlen);
+	if (k->sizes.slots == 0)
+		return 0;
+	rc = stream_open(&s->stream, s->m->w, &k->stream, err, errlen);
+	if (rc == 0)
+		graph_set_stream(s->g, s->stream);
+	return rc;
 }
 
 int session_open(struct session **out, const struct model *m, const struct session_params *p,
 		 char *err, size_t errlen)
 {
+	struct session_make *k = calloc(1, sizeof(*k));
 	struct session *s = calloc(1, sizeof(*s));
-	int rc;
+	int rc = -ENOMEM;
 
-	if (s == NULL)
-		return fault(err, errlen, -ENOMEM, "out of memory");
-	s->m = m;
-	rc = open_parts(s, p, err, errlen);
+	snprintf(err, errlen, "out of memory");
+	if (s != NULL && k != NULL) {
+		s->m = m;
+		rc = open_parts(s, p, k, err, errlen);
+	}
+	free(k);
 	if (rc != 0) {
 		session_close(s);
 		return rc;
@@ -452,6 +325,11 @@ const char *session_isa(const struct session *s)
 	return s->isa->name;
 }
 
+uint64_t session_bytes(const struct session *s)
+{
+	return s->sizes.kv + s->sizes.graph + s->sizes.other;
+}
+
 uint64_t session_kv_bytes(const struct session *s)
 {
 	return kv_bytes(s->kv);
@@ -459,5 +337,7 @@ uint64_t session_kv_bytes(const struct session *s)
 
 void session_stream_stats(const struct session *s, struct stream_stats *out)
 {
-	stream_stats(s->stream, out);
+	memset(out, 0, sizeof(*out));
+	if (s->stream != NULL)
+		stream_stats(s->stream, out);
 }

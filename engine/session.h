@@ -29,10 +29,23 @@ struct session_params {
 	uint32_t n_threads_batch;       /* for more tokens at a time; 0: n_threads */
 	uint64_t budget;                /* bytes of memory for weights, KV and everything else; 0: weights stay where they are */
 	uint32_t n_batch_most;          /* with a budget n_batch grows up to that while a quarter of the budget has room */
-	uint32_t slots;                 /* pieces of weights that are read ahead; 0: as many as are good */
+	uint32_t layers_most;           /* not more layers' weights are held than so many, 0: no such limit; without a budget that makes one */
+	uint32_t layers_ahead;          /* so many are read ahead, 0: as much as is good */
+	uint32_t slots;                 /* the same as pieces of weights, 0: as layers_ahead says */
 	size_t piece;                   /* their bytes; 0: STREAM_PIECE */
 	bool plain, buffered, apart;    /* read them without io_uring, without O_DIRECT, even if they are in memory */
 };
+
+/* What a session is made of, in bytes. */
+struct session_sizes {
+	uint32_t n_batch, slots;
+	uint64_t kv, graph, other;      /* the cache of the whole context, buffers of a batch, and the rest */
+	uint64_t ring, hold;            /* with a budget: slots * their bytes, and what is left for weights that stay */
+	uint64_t least;                 /* the least budget that works */
+};
+/* session_size.c: the same without opening it, from the model's header alone.  Errors as session_open's. */
+int session_sizes(const struct model *m, const struct session_params *p, struct session_sizes *out, char *err, size_t errlen)
+	__attribute__((warn_unused_result));
 
 /* Borrows model until session_close.  0 and an owned session in *out; -EINVAL (a parameter), -ENOTSUP
  * (instruction set), -EOVERFLOW, -ENOMEM, -EAGAIN (no thread could be started); err says what. */
@@ -81,7 +94,7 @@ uint32_t session_n_threads(const struct session *s);
 const char *session_isa(const struct session *s);
 uint64_t session_kv_bytes(const struct session *s);     /* reserved for the whole context */
 uint64_t session_bytes(const struct session *s);        /* memory besides weights */
-/* Of a session with a budget (stream.h). */
+/* Of a session whose weights are streamed (stream.h); zeros, and kind NULL, of another. */
 void session_stream_stats(const struct session *s, struct stream_stats *out);
 
 #endif

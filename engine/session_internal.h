@@ -2,19 +2,22 @@
 #ifndef ENGINE_SESSION_INTERNAL_H
 #define ENGINE_SESSION_INTERNAL_H
 
+#include "engine/graph.h"
+#include "engine/kv.h"
 #include "engine/model_internal.h"
 #include "engine/session.h"
+#include "engine/stream.h"
 
-struct graph;
+#define SESSION_LOGIT_ROWS 16u  /* positions whose logits are computed together */
+
 struct kern_isa;
 struct kern_pool;
-struct kv;
-struct stream;
 
 struct session {
 	const struct model *m;
 	const struct kern_isa *isa;
 	uint32_t n_ctx, n_batch, n_threads, n_threads_batch;
+	struct session_sizes sizes;
 	struct kern_pool *pool;
 	struct kv *kv;
 	struct graph *g;
@@ -29,6 +32,18 @@ struct session {
 	session_cancel_fn cancel;
 	void *cancel_arg;
 };
+
+/* session_size.c: what the parts are made with.  kv points into it. */
+struct session_make {
+	struct session_sizes sizes;
+	uint32_t n_k[MODEL_LAYERS_MAX], n_v[MODEL_LAYERS_MAX];
+	size_t n_conv[MODEL_LAYERS_MAX], n_state[MODEL_LAYERS_MAX];
+	struct kv_params kv;
+	struct graph_sizes graph;
+	struct stream_params stream;
+};
+int session_make(struct session_make *out, const struct model *m, const struct session_params *p, char *err, size_t errlen)
+	__attribute__((warn_unused_result));
 
 /* Has rope table i other factors for contexts as long as this one? */
 static inline bool session_rope_longer(const struct session *s, uint32_t i)

@@ -74,6 +74,10 @@ says "a budget that is too small says what works" 1 'a budget of 1\.0 MiB is too
 	"$BUILD/hearth-run" -m "$model" -p x -n 1 --ram-budget 1M
 least=$("$BUILD/hearth-run" -m "$model" -p x -n 1 --ram-budget 1M 2>&1 | grep -Eo 'need [0-9]+' | grep -Eo '[0-9]+')
 check "and that works" "$BUILD/hearth-run" -m "$model" -p x -n 1 --ram-budget "$((least + 1))MiB"
+check "the same with the weights of one layer" same "$(run -p "$start" -n 24 --max-loaded-layers 1 --stream-ahead 1 --perf)" "$text"
+check "which is a budget as well" grep -Eq 'of that .* held; .* read in [0-9]+ passes' "$work/run.log"
+check "with none nothing is read" same "$(run -p "$start" -n 24 --ram-budget none --mlock --perf)" "$text"
+check "and nothing said of a budget" test -z "$(grep budget "$work/run.log")"
 for size in 0 -5 x 5Q 1e99 ''; do
 	says "'$size' is no size" 2 "cannot be '$size'" "$BUILD/hearth-run" -m "$model" -p x --ram-budget "$size"
 done

@@ -1,0 +1,240 @@
+/* session_size.c - what a session is made of, and how a budget is divided over it.
+ *
+ * The KV cache, the buffers of a batch and the logits come first, then a ring of pieces of weights that are on their way;
+ * what is left holds weights.
+ */
+#include "engine/session_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/weights.h"
+#include "kernels/kern.h"
+
+#define SLOT_BYTES ((uint64_t)STREAM_PIECE + 2 * WEIGHTS_ALIGN_MAX)
+#define SLOTS_LEAST 3u
+#define SLOTS 16u               /* 64 MiB: some milliseconds of a fast disk */
+#define SLOTS_MOST 4096u
+#define SMALL_BYTES ((uint64_t)8 << 20) /* the program, tables, vectors of f32 */
+
+static int fault(char *err, size_t errlen, int rc, const char *what)
+{
+	snprintf(err, errlen, "%s", what);
+	return rc;
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* ---- the cache ----------------------------------------------------------------------------------- */
+
+/* A type with blocks needs heads that are whole blocks; values that are the first part of their keys, whole pieces of what
+ * graph_attn.c rotates. */
+static bool heads_fit(const struct model_layer *l, const struct session_params *p)
+{
+	uint32_t part = l->head_k & -l->head_k;
+
+	if (l->kind != MODEL_ATTENTION)
+		return true;
+	if (kern_stores_blocks(p->type_k) && (l->head_k % 32 != 0 || (l->v_of_k && l->head_v % part != 0)))
+		return false;
+	return !kern_stores_blocks(p->type_v) || l->v_of_k || l->head_v % 32 == 0;
+}
+
+static void set_rows(struct session_make *k, const struct model *m)
+{
+	const struct model_dims *d = &m->dims;
+	uint32_t i;
+
+	for (i = 0; i < d->n_layer; i++) {
+		const struct model_layer *l = &m->layers[i];
+
+		if (l->kind == MODEL_DELTA_NET) {
+			k->n_conv[i] = (size_t)(d->conv_taps - 1) * d->state_dim * (2 * (size_t)d->state_k + d->state_v);
+			k->n_state[i] = (size_t)d->state_dim * d->state_dim * d->state_v;
+		} else if (l->kind == MODEL_SHORT_CONV) {
+			k->n_conv[i] = (size_t)(d->conv_taps - 1) * d->n_embd;
+		} else if (l->kv_layer == i) {
+			k->n_k[i] = l->n_head_kv * l->head_k;
+			k->n_v[i] = l->v_of_k ? 0 : l->n_head_kv * l->head_v;
+		}
+	}
+}
+
+static int make_kv(struct session_make *k, const struct model *m, const struct session_params *p, char *err, size_t errlen)
+{
+	uint32_t i;
+	int rc;
+
+	if (!kern_can_store(p->type_k) || !kern_can_store(p->type_v))
+		return fault(err, errlen, -EINVAL, "the KV cache type is not supported");
+	for (i = 0; i < m->dims.n_layer; i++)
+		if (!heads_fit(&m->layers[i], p))
+			return fault(err, errlen, -EINVAL, "the KV cache types q8_0 and q4_0 need heads of a multiple of 32 values, which "
+				     "this model has not");
+	set_rows(k, m);
+	k->kv = (struct kv_params){ m->dims.n_layer, p->n_ctx, k->n_k, k->n_v, k->n_conv, k->n_state, p->type_k, p->type_v };
+	rc = kv_need(&k->kv, &k->sizes.kv);
+	if (rc != 0)
+		snprintf(err, errlen, "no memory for the KV cache of a context of %u tokens", p->n_ctx);
+	return rc;
+}
+
+/* ---- a batch ------------------------------------------------------------------------------------- */
+
+/* Grouped matmuls: of the chosen experts, and of heads. */
+static void set_groups(const struct model *m, struct graph_sizes *z)
+{
+	const struct model_dims *d = &m->dims;
+
+	if (d->n_expert > 0) {
+		z->n_expert = d->n_expert;
+		z->n_expert_used = z->group_rows = d->n_expert_used;
+		z->group_in = z->group_out = d->n_embd;
+		z->group_mid = d->n_ff_exp;
+	}
+	if (d->latent) {
+		z->group_rows = larger(z->group_rows, model_most_heads(m));
+		z->group_in = larger(z->group_in, larger(d->head_k, d->rank_kv));
+	}
+}
+
+/* Memory besides weights, the cache and the graph's buffers. */
+static uint64_t other_bytes(const struct model *m, uint32_t n_ctx)
+{
+	uint64_t row = ((uint64_t)m->dims.n_vocab + m->dims.n_embd) * sizeof(float);
+
+	return SMALL_BYTES + SESSION_LOGIT_ROWS * row + (uint64_t)n_ctx * sizeof(uint32_t);
+}
+
+/* The more tokens a pass takes, the fewer passes a prompt needs, and each reads the weights. */
+static void grow_batch(struct session_make *k, const struct session_params *p)
+{
+	uint32_t most = p->n_batch_most < p->n_ctx ? p->n_batch_most : p->n_ctx, n;
+	uint64_t rest = k->sizes.kv + k->sizes.other + SLOTS_LEAST * SLOT_BYTES;
+	struct graph_sizes *z = &k->graph;
+
+	while (p->budget > rest && z->n_batch < most) {
+		n = z->n_batch;
+		z->n_batch = 2 * n < most ? 2 * n : most;
+		if (graph_need(z) > p->budget / 4 || graph_need(z) > p->budget - rest) {
+			z->n_batch = n;
+			break;
+		}
+	}
+}
+
+static int make_graph(struct session_make *k, const struct model *m, const struct session_params *p, char *err, size_t errlen)
+{
+	struct graph_sizes *z = &k->graph;
+	uint32_t i;
+
+	z->n_batch = p->n_batch < p->n_ctx ? p->n_batch : p->n_ctx;
+	memcpy(z->width, m->width, sizeof(z->width));
+	for (i = 0; i < GRAPH_ROPES; i++)
+		z->n_rot = larger(z->n_rot, m->rope[i].angles.n_rot);
+	set_groups(m, z);
+	grow_batch(k, p);
+	k->sizes.n_batch = z->n_batch;
+	k->sizes.graph = graph_need(z);
+	if (k->sizes.graph != SIZE_MAX)
+		return 0;
+	snprintf(err, errlen, "no memory for batches of %u tokens", z->n_batch);
+	return -EOVERFLOW;
+}
+
+/* ---- a budget ------------------------------------------------------------------------------------ */
+
+/* What is in memory anyhow needs no room of ours: so much of those bytes is not, if it is as with all of the model. */
+static uint64_t missing_of(const struct model *m, uint64_t bytes)
+{
+	uint64_t all = weights_bytes(m->w), there = weights_resident_bytes(m->w);
+
+	return there < all ? (uint64_t)((double)bytes * (1.0 - (double)there / (double)all)) : 0;
+}
+
+static double layer_bytes(const struct model *m)
+{
+	return model_layers_bytes(m) / m->dims.n_layer;
+}
+
+/* As many pieces on their way as were asked for, but no more than what the session itself leaves. */
+static void make_ring(struct session_make *k, const struct model *m, const struct session_params *p)
+{
+	double ahead = p->layers_ahead * layer_bytes(m) / (double)STREAM_PIECE;
+	uint64_t own = k->sizes.kv + k->sizes.graph + k->sizes.other;
+	uint32_t n = SLOTS;
+
+	if (p->slots != 0)
+		n = p->slots;
+	else if (p->layers_ahead != 0)
+		n = ahead + 1.0 < SLOTS_MOST ? (uint32_t)ahead + 1 : SLOTS_MOST;
+	n = larger(n, SLOTS_LEAST);
+	while (n > SLOTS_LEAST && p->budget != 0 && own + n * SLOT_BYTES > p->budget)
+		n--;
+	k->sizes.slots = n;
+	k->sizes.ring = n * SLOT_BYTES;
+}
+
+static void make_stream(struct session_make *k, const struct model *m, const struct session_params *p)
+{
+	struct stream_params *sp = &k->stream;
+
+	*sp = (struct stream_params){ .hold = k->sizes.hold, .dense = (uint64_t)model_bytes_read(m, 0.0), .plain = p->plain,
+				      .buffered = p->buffered, .apart = p->apart, .piece = p->piece, .slots = k->sizes.slots };
+	if (!p->apart)
+		sp->dense = missing_of(m, sp->dense);
+	sp->reserve = m->dims.n_expert > 0 ? sp->slots / 2 : 0;
+}
+
+static int divide(struct session_make *k, const struct model *m, const struct session_params *p, char *err, size_t errlen)
+{
+	uint64_t own = k->sizes.kv + k->sizes.graph + k->sizes.other;
+	double most = p->layers_most * layer_bytes(m);
+
+	k->sizes.least = own + SLOTS_LEAST * SLOT_BYTES;
+	if (p->budget == 0 && p->layers_most == 0)
+		return 0;
+	if (p->budget != 0 && p->budget < k->sizes.least) {
+		snprintf(err, errlen, "a budget of %.1f MiB is too small: this model and context need %.1f MiB at least",
+			 (double)p->budget / 1048576.0, (double)k->sizes.least / 1048576.0);
+		return -EINVAL;
+	}
+	make_ring(k, m, p);
+	k->sizes.hold = p->budget != 0 ? p->budget - own - k->sizes.ring : UINT64_MAX;
+	if (p->layers_most != 0 && (double)k->sizes.hold > most)
+		k->sizes.hold = (uint64_t)most;
+	make_stream(k, m, p);
+	return 0;
+}
+
+int session_make(struct session_make *out, const struct model *m, const struct session_params *p, char *err, size_t errlen)
+{
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (p->n_ctx == 0 || p->n_batch == 0)
+		return fault(err, errlen, -EINVAL, "the context and the batch must be at least 1");
+	out->sizes.other = other_bytes(m, p->n_ctx);
+	rc = make_kv(out, m, p, err, errlen);
+	if (rc == 0)
+		rc = make_graph(out, m, p, err, errlen);
+	return rc == 0 ? divide(out, m, p, err, errlen) : rc;
+}
+
+int session_sizes(const struct model *m, const struct session_params *p, struct session_sizes *out, char *err, size_t errlen)
+{
+	struct session_make *k = calloc(1, sizeof(*k));
+	int rc;
+
+	if (k == NULL)
+		return fault(err, errlen, -ENOMEM, "out of memory");
+	rc = session_make(k, m, p, err, errlen);
+	*out = k->sizes;
+	free(k);
+	return rc;
+}
