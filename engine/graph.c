@@ -100,6 +100,8 @@ static void place_all(struct graph *g, struct layout *l)
 	place_groups(g, l);
 	place_acts(g, l);
 	g->n_attn = (size_t)s->width[GRAPH_ATT] * ATTN_PARTS;
+	if ((size_t)s->attn_row * s->n_batch > g->n_attn)
+		g->n_attn = (size_t)s->attn_row * s->n_batch;   /* a block of every row: each is read once */
 	g->attn = place(l, g->n_attn, sizeof(*g->attn));
 }
 

@@ -40,6 +40,7 @@ struct graph_sizes {
 	uint32_t n_batch;               /* tokens at a time */
 	uint32_t width[GRAPH_BUFS];
 	uint32_t n_rot;
+	uint32_t attn_row;              /* with a KV cache on disk: the most that n_head * (head_v + 4) is in a layer */
 	uint32_t n_expert, n_expert_used;       /* of mixtures; 0: none */
 	uint32_t group_rows;            /* rows a token of grouped matmuls (experts used, or heads), */
 	uint32_t group_in, group_mid, group_out;        /* how wide their inputs, an expert's middle and results are */

@@ -20,6 +20,7 @@ struct attn_job {
 	uint32_t group, rows;           /* heads a KV head; rows of one KV head */
 	uint32_t tile, tiles;           /* rows of a piece of work, a multiple of KERN_ATTN_ROWS; how many they make */
 	uint32_t block0, n_block;       /* of the round */
+	const void *k, *v;              /* where position 0 of the rows at hand is, or would be */
 	uint32_t turn_k, turn_v;        /* pieces that are rotated, 0: none */
 };
 
@@ -75,16 +76,18 @@ static const void *at(const void *base, uint32_t type, size_t i)
 }
 
 /* Keys, values and where they begin, of KV head h; values may be the first part of their keys. */
-static void set_kv(struct kern_attn *a, const struct graph_attn *p, const struct kv *kv, uint32_t h)
+static void set_kv(struct kern_attn *a, const struct attn_job *j, uint32_t h)
 {
+	const struct graph_attn *p = j->p;
+	const struct kv *kv = j->g->kv;
 	bool apart = kv_has_v(kv, p->layer);
 
 	a->k_type = kv_type_k(kv);
 	a->k_stride = (size_t)p->n_head_kv * p->head_k;
-	a->k = at(kv_k(kv, p->layer, 0), a->k_type, (size_t)h * p->head_k);
+	a->k = at(j->k, a->k_type, (size_t)h * p->head_k);
 	a->v_type = apart ? kv_type_v(kv) : a->k_type;
 	a->v_stride = apart ? (size_t)p->n_head_kv * p->head_v : a->k_stride;
-	a->v = apart ? at(kv_v(kv, p->layer, 0), a->v_type, (size_t)h * p->head_v) : a->k;
+	a->v = apart ? at(j->v, a->v_type, (size_t)h * p->head_v) : a->k;
 }
 
 /* The whole batch, the heads that share KV head h. */
@@ -100,7 +103,7 @@ static struct kern_attn head_params(const struct attn_job *j, uint32_t h)
 		.sinks = sinks != NULL ? sinks + (size_t)h * j->group : NULL,
 	};
 
-	set_kv(&a, p, j->g->kv, h);
+	set_kv(&a, j, h);
 	return a;
 }
 
@@ -191,15 +194,35 @@ static void merge_rows(void *arg, uint32_t i0, uint32_t i1)
 	}
 }
 
-/* Rounds of about equal numbers of blocks. */
+/* Rows of position `from` on, as if those before were there too: kernels count from position 0. */
+static const void *from_zero(const void *rows, uint32_t from, size_t row)
+{
+	return (const void *)((uintptr_t)rows - from * row);
+}
+
+/* Rows from block0 on; the block behind them. */
+static uint32_t next_span(struct attn_job *j, uint32_t end)
+{
+	uint32_t layer = j->p->layer, from = j->block0 * KERN_ATTN_BLOCK;
+	struct kv *kv = j->g->kv;
+	struct kv_span s = kv_span(kv, layer, from, end * KERN_ATTN_BLOCK);
+
+	j->k = from_zero(s.k, from, kv_k_bytes(kv, layer));
+	j->v = from_zero(s.v, from, kv_v_bytes(kv, layer));
+	return s.to / KERN_ATTN_BLOCK;
+}
+
+/* Span after span, each in rounds of about equal numbers of blocks. */
 static void run_blocks(struct attn_job *j, uint32_t room)
 {
 	const struct graph_attn *p = j->p;
-	uint32_t end = end_block(j), left, rounds;
+	uint32_t end = end_block(j), span = 0, left, rounds;
 
 	memset(j->g->attn, 0, (size_t)j->rows * p->n_head_kv * sizeof(struct kern_attn_mass));
 	for (j->block0 = first_block(j); j->block0 < end; j->block0 += j->n_block) {
-		left = end - j->block0;
+		if (j->block0 >= span)
+			span = next_span(j, end);
+		left = span - j->block0;
 		rounds = (left - 1) / room + 1;
 		j->n_block = (left - 1) / rounds + 1;
 		kern_pool_run(j->g->pool, attend_blocks, j, j->n_block * p->n_head_kv * j->tiles, 1);
@@ -218,6 +241,8 @@ static void run_rows(struct attn_job *j, uint32_t enough)
 {
 	uint32_t tile;
 
+	j->k = kv_k(j->g->kv, j->p->layer, 0);
+	j->v = kv_v(j->g->kv, j->p->layer, 0);
 	for (tile = KERN_ATTN_SPAN; tile > KERN_ATTN_ROWS; tile /= 2) {
 		set_tile(j, tile);
 		if (j->tiles * j->p->n_head_kv >= enough)
@@ -237,14 +262,19 @@ void graph_attention(struct graph *g, const struct graph_attn *p)
 	j.rows = g->n_tok * j.group;
 	set_tile(&j, KERN_ATTN_ROWS);
 	room = room_blocks(&j);
-	if (p->k != NULL)
+	if (p->k != NULL) {
+		kv_put(g->kv, p->layer);
 		kern_pool_run(g->pool, store_tokens, &j, g->n_tok, 8);
+	}
 	if (j.turn_k > 0)
 		kern_pool_run(g->pool, rotate_queries, &j, g->n_tok, 1);
-	if (j.tiles * p->n_head_kv < enough && room > 1 && end_block(&j) - first_block(&j) > 1)
+	kv_walk(g->kv, p->layer, p->window);
+	if (kv_on_disk(g->kv) || (j.tiles * p->n_head_kv < enough && room > 1 && end_block(&j) - first_block(&j) > 1))
 		run_blocks(&j, room);
 	else
 		run_rows(&j, enough);
+	if (p->k != NULL)
+		kv_done(g->kv, p->layer);
 	if (j.turn_v > 0)
 		kern_pool_run(g->pool, rotate_back, &j, g->n_tok, 1);
 }

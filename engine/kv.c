@@ -1,28 +1,13 @@
 /* kv.c - see kv.h. */
-#include "engine/kv.h"
+#include "engine/kv_internal.h"
 
 #include <errno.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "kernels/kern.h"
-
-struct kv_layer {
-	size_t k_off, v_off;            /* bytes into the map */
-	size_t k_row, v_row;            /* bytes a position */
-	size_t conv_off, state_off;
-};
-
-struct kv {
-	uint32_t type_k, type_v;
-	char *map;
-	size_t map_bytes;
-	size_t state_from;              /* states are the last part of the map */
-	struct kv_layer *layers;        /* [n_layer] */
-};
 
 /* total += n_ctx rows of row bytes, rounded up to 64; false on overflow */
 static bool add_rows(size_t *total, uint32_t n_ctx, size_t row)
@@ -37,7 +22,7 @@ static bool add_rows(size_t *total, uint32_t n_ctx, size_t row)
 /* Each layer's rows and places, and the size of all. */
 static int lay_out(struct kv *kv, const struct kv_params *p)
 {
-	uint32_t i;
+	uint32_t i, n_ctx = p->disk == NULL ? p->n_ctx : 0;
 
 	for (i = 0; i < p->n_layer; i++) {
 		struct kv_layer *l = &kv->layers[i];
@@ -45,10 +30,10 @@ static int lay_out(struct kv *kv, const struct kv_params *p)
 		l->k_row = kern_stored_bytes(p->type_k, p->n_k[i]);
 		l->v_row = kern_stored_bytes(p->type_v, p->n_v[i]);
 		l->k_off = kv->map_bytes;
-		if (!add_rows(&kv->map_bytes, p->n_ctx, l->k_row))
+		if (!add_rows(&kv->map_bytes, n_ctx, l->k_row))
 			return -EOVERFLOW;
 		l->v_off = kv->map_bytes;
-		if (!add_rows(&kv->map_bytes, p->n_ctx, l->v_row))
+		if (!add_rows(&kv->map_bytes, n_ctx, l->v_row))
 			return -EOVERFLOW;
 	}
 	kv->state_from = kv->map_bytes;
@@ -60,7 +45,7 @@ static int lay_out(struct kv *kv, const struct kv_params *p)
 		if (p->n_state[i] > SIZE_MAX / sizeof(float) || !add_rows(&kv->map_bytes, 1, p->n_state[i] * sizeof(float)))
 			return -EOVERFLOW;
 	}
-	return kv->map_bytes > 0 ? 0 : -EINVAL;
+	return kv->map_bytes > 0 || p->disk != NULL ? 0 : -EINVAL;
 }
 
 /* All but the map itself. */
@@ -74,6 +59,7 @@ static int make(struct kv **out, const struct kv_params *p)
 	kv = calloc(1, sizeof(*kv));
 	if (kv == NULL)
 		return -ENOMEM;
+	kv->n_layer = p->n_layer;
 	kv->type_k = p->type_k;
 	kv->type_v = p->type_v;
 	kv->layers = calloc(p->n_layer, sizeof(*kv->layers));
@@ -94,25 +80,33 @@ int kv_need(const struct kv_params *p, uint64_t *bytes)
 
 	if (rc != 0)
 		return rc;
-	*bytes = kv->map_bytes;
+	*bytes = 0;
+	if (p->disk != NULL)
+		rc = kv_disk_need(kv, p, bytes);
+	*bytes += kv->map_bytes;
 	kv_free(kv);
-	return 0;
+	return rc;
 }
 
-int kv_new(struct kv **out, const struct kv_params *p)
+int kv_new(struct kv **out, const struct kv_params *p, char *err, size_t errlen)
 {
 	struct kv *kv;
 	int rc = make(&kv, p);
 	void *map;
 
+	snprintf(err, errlen, "no memory for the KV cache of a context of %u tokens", p->n_ctx);
 	if (rc != 0)
 		return rc;
-	map = mmap(NULL, kv->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (map == MAP_FAILED) {
-		kv_free(kv);
-		return -ENOMEM;
+	map = mmap(NULL, kv->map_bytes + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	rc = map != MAP_FAILED ? 0 : -ENOMEM;
+	if (rc == 0) {
+		kv->map = map;
+		rc = p->disk != NULL ? kv_disk_open(kv, p, err, errlen) : 0;
 	}
-	kv->map = map;
+	if (rc != 0) {
+		kv_free(kv);
+		return rc;
+	}
 	*out = kv;
 	return 0;
 }
@@ -121,8 +115,9 @@ void kv_free(struct kv *kv)
 {
 	if (kv == NULL)
 		return;
+	kv_disk_close(kv->disk);
 	if (kv->map != NULL)
-		munmap(kv->map, kv->map_bytes);
+		munmap(kv->map, kv->map_bytes + 1);
 	free(kv->layers);
 	free(kv);
 }
@@ -139,11 +134,15 @@ uint32_t kv_type_v(const struct kv *kv)
 
 void *kv_k(const struct kv *kv, uint32_t layer, uint32_t pos)
 {
+	if (kv->disk != NULL)
+		return kv_disk_row(kv->disk, layer, pos, false);
 	return kv->map + kv->layers[layer].k_off + pos * kv->layers[layer].k_row;
 }
 
 void *kv_v(const struct kv *kv, uint32_t layer, uint32_t pos)
 {
+	if (kv->disk != NULL)
+		return kv_disk_row(kv->disk, layer, pos, true);
 	return kv->map + kv->layers[layer].v_off + pos * kv->layers[layer].v_row;
 }
 
@@ -190,5 +189,10 @@ void *kv_states(const struct kv *kv, size_t *bytes)
 
 uint64_t kv_bytes(const struct kv *kv)
 {
-	return kv->map_bytes;
+	return kv->map_bytes + (kv->disk != NULL ? kv->disk->map_bytes : 0);
+}
+
+bool kv_on_disk(const struct kv *kv)
+{
+	return kv->disk != NULL;
 }

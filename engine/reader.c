@@ -43,15 +43,18 @@ static struct reader_job *pop(struct reader *r, struct queue *q)
 /* ---- threads ------------------------------------------------------------------------------------- */
 
 /* From byte `got` on, until the end of the job or of the file. */
-static ssize_t read_rest(const struct reader_job *job, size_t got)
+static ssize_t do_rest(const struct reader_job *job, size_t got)
 {
 	ssize_t n;
 
 	while (got < job->len) {
-		n = pread(job->fd, (char *)job->buf + got, job->len - got, (off_t)(job->off + got));
+		if (job->write)
+			n = pwrite(job->fd, (char *)job->buf + got, job->len - got, (off_t)(job->off + got));
+		else
+			n = pread(job->fd, (char *)job->buf + got, job->len - got, (off_t)(job->off + got));
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EINVAL && got > 0)
+		if (n < 0 && errno == EINVAL && got > 0 && !job->write)
 			break;                  /* O_DIRECT does not go on behind the end of the file */
 		if (n < 0)
 			return -errno;
@@ -75,7 +78,7 @@ static void *run_thread(void *arg)
 			break;
 		job = pop(r, &r->waiting);
 		pthread_mutex_unlock(&r->lock);
-		job->result = read_rest(job, 0);
+		job->result = do_rest(job, 0);
 		pthread_mutex_lock(&r->lock);
 		push(r, &r->done, job);
 		pthread_cond_signal(&r->finished);
@@ -169,7 +172,10 @@ static void begin_uring(struct reader *r, struct reader_job *job)
 		push(r, &r->done, job);
 		return;
 	}
-	io_uring_prep_read(sqe, job->fd, job->buf, (unsigned)job->len, job->off);
+	if (job->write)
+		io_uring_prep_write(sqe, job->fd, job->buf, (unsigned)job->len, job->off);
+	else
+		io_uring_prep_read(sqe, job->fd, job->buf, (unsigned)job->len, job->off);
 	io_uring_sqe_set_data(sqe, job);
 	do
 		rc = io_uring_submit(&r->ring);
@@ -199,8 +205,8 @@ void reader_begin(struct reader *r, struct reader_job *job)
 static ssize_t result_of(const struct reader_job *job, int res)
 {
 	if (res == -EAGAIN || res == -EINTR)
-		return read_rest(job, 0);
-	return res > 0 && (size_t)res < job->len ? read_rest(job, (size_t)res) : res;
+		return do_rest(job, 0);
+	return res > 0 && (size_t)res < job->len ? do_rest(job, (size_t)res) : res;
 }
 
 static struct reader_job *done_uring(struct reader *r, bool wait)

@@ -1,6 +1,6 @@
-/* reader.h - reads of files that go on while something else is computed.
+/* reader.h - reads and writes of files that go on while something else is computed.
  *
- * Reads are begun and waited for by one thread; the kernel does them (io_uring), or where that is forbidden some threads
+ * They are begun and waited for by one thread; the kernel does them (io_uring), or where that is forbidden some threads
  * that do nothing else.  Buffers, offsets and lengths are the caller's business: for O_DIRECT they must be aligned.
  * Threads: one caller at a time.
  */
@@ -20,10 +20,11 @@ struct reader_job {
 	size_t len;
 	uint64_t off;
 	uint32_t tag;           /* the caller's */
+	bool write;
 	ssize_t result;         /* set when done: bytes, less than len at the end of the file, or negative errno */
 };
 
-/* At most depth reads at a time; plain: with threads even where io_uring may be used.  0 and an owned reader; -ENOMEM,
+/* At most depth jobs at a time; plain: with threads even where io_uring may be used.  0 and an owned reader; -ENOMEM,
  * -EAGAIN. */
 int reader_open(struct reader **out, uint32_t depth, bool plain) __attribute__((warn_unused_result));
 /* Waits for what was begun.  Takes r; NULL is a no-op. */

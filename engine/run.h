@@ -55,6 +55,8 @@ int run_report(const struct run *r, int rc, const char *subject);
 int run_cache_load(const struct run *r);
 void run_cache_prompt(struct run *r, size_t evaluated);
 int run_cache_end(const struct run *r);
+/* The session stays in the file of --kv-disk. */
+int run_cache_keep(const struct run *r);
 /* run_text.c: the prompt's text goes on until it ends; RUN_OK with r->end set, or another status. */
 int run_generate(struct run *r, struct run_output *out);
 int run_text(struct run *r);

@@ -47,3 +47,13 @@ int run_cache_end(const struct run *r)
 		return r->cache_status;
 	return save(r);
 }
+
+int run_cache_keep(const struct run *r)
+{
+	char line[RUN_LINE];
+
+	if (session_keep(r->session, line, sizeof(line)) == 0)
+		return RUN_OK;
+	run_error(line);
+	return RUN_FAILED;
+}

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/kv.h"
 #include "engine/model.h"
 #include "engine/run.h"
 #include "engine/run_budget.h"
@@ -133,6 +134,7 @@ static int open_session(struct run *r)
 		.type_k = kv_type(r->o.type_k), .type_v = kv_type(r->o.type_v), .isa = r->o.isa,
 		.n_batch_most = (uint32_t)r->o.n_batch, .layers_ahead = (uint32_t)r->o.stream_ahead,
 		.layers_most = (uint32_t)r->o.max_loaded_layers,
+		.kv_dir = r->o.kv_disk, .kv_keep = r->o.kv_keep, .kv_ram = (uint64_t)r->o.kv_ram,
 	};
 	char line[RUN_LINE];
 
@@ -261,6 +263,8 @@ int run_report(const struct run *r, int rc, const char *subject)
 	else if (rc == -EINVAL)
 		snprintf(line, sizeof(line), "%s: a token id is outside the vocabulary of %u", r->o.model,
 			 model_n_vocab(r->model));
+	else if (rc == -EREMOTEIO && session_kv_error(r->session, line, sizeof(line)) != 0)
+		;
 	else if (subject == r->o.model && (rc == -ESTALE || rc == -EIO))
 		snprintf(line, sizeof(line), "%s: %s", subject, rc == -ESTALE ? "the file changed while it was used" :
 			 "a part of the file cannot be read");
@@ -299,6 +303,16 @@ static void print_stream(const struct run *r)
 		fprintf(stderr, PROGRAM ": experts %.1f %% of what was asked for was held\n", 100.0 * (double)s.routed_held / (double)s.routed);
 }
 
+static void print_kv(const struct run *r)
+{
+	struct kv_disk_stats s;
+
+	session_kv_stats(r->session, &s);
+	if (r->o.kv_disk != NULL)
+		fprintf(stderr, PROGRAM ": cache   on disk, %.1f MB read, %.1f MB written, %.3f s waited\n", (double)s.read / 1e6,
+			(double)s.written / 1e6, s.wait_s);
+}
+
 static void print_perf(const struct run *r)
 {
 	double prompt = r->prompt_s > 0 ? (double)r->n_evaluated / r->prompt_s : 0;
@@ -310,6 +324,7 @@ static void print_perf(const struct run *r)
 	fprintf(stderr, PROGRAM ": context %u tokens, %.1f MB of KV cache, keys %s, values %s, seed %llu\n",
 		session_n_ctx(r->session), (double)session_kv_bytes(r->session) / 1e6, r->o.type_k, r->o.type_v,
 		(unsigned long long)r->seed);
+	print_kv(r);
 	print_stream(r);
 	fprintf(stderr, PROGRAM ": prompt  %llu tokens, %.3f s, %.2f tokens/s\n", (unsigned long long)r->n_evaluated,
 		r->prompt_s, prompt);
@@ -339,6 +354,8 @@ static int run(struct run *r)
 	status = talks(&r->o) ? run_chat(r) : run_text(r);
 	if (status == RUN_OK)
 		status = run_cache_end(r);
+	if (status == RUN_OK && r->o.kv_keep)
+		status = run_cache_keep(r);
 	if (r->o.perf)
 		print_perf(r);
 	return status;
@@ -375,6 +392,12 @@ static int check_options(const struct run_options *o)
 		return usage("--prompt-cache is for texts, and gives no logits of all positions");
 	if (o->prompt_cache == NULL && (o->prompt_cache_all || o->prompt_cache_ro))
 		return usage("--prompt-cache-all and --prompt-cache-ro need the file, --prompt-cache FILE");
+	if (o->kv_disk == NULL && (o->kv_keep || o->kv_ram != 0))
+		return usage("--kv-keep and --kv-ram need the folder, --kv-disk DIR");
+	if (o->kv_keep && (o->logits != NULL || o->perplexity != NULL || o->bench != NULL))
+		return usage("--kv-keep is for texts, and gives no logits of all positions");
+	if (o->kv_disk != NULL && o->prompt_cache != NULL)
+		return usage("--prompt-cache is for a KV cache in memory: with --kv-disk it is --kv-keep");
 	if (o->prompt_cache_all && o->prompt_cache_ro)
 		return usage("only one of --prompt-cache-all and --prompt-cache-ro can be");
 	if (o->chat_template != NULL && o->chat_template_file != NULL)

@@ -81,6 +81,12 @@ static const struct option {
 	  "keep the text that was made there as well" },
 	{ { "--prompt-cache-ro" }, FLAG, offsetof(struct run_options, prompt_cache_ro), 0, 0, NULL, NULL,
 	  "use that file, but do not write it" },
+	{ { "--kv-disk" }, TEXT, offsetof(struct run_options, kv_disk), 0, 0, NULL, "DIR",
+	  "keep the KV cache in a file there, not in memory" },
+	{ { "--kv-ram" }, SIZE, offsetof(struct run_options, kv_ram), 1, 1e15, NULL, "SIZE",
+	  "but so much of its first positions" },
+	{ { "--kv-keep" }, FLAG, offsetof(struct run_options, kv_keep), 0, 0, NULL, NULL,
+	  "leave the file, and begin with what is in it" },
 	{ { "--ram-budget" }, SIZE, offsetof(struct run_options, ram_budget), 1, 1e15, "auto", "SIZE",
 	  "memory for all, or none; the rest is read as needed" },
 	{ { "--stream-ahead" }, NUMBER, offsetof(struct run_options, stream_ahead), 0, 4096, "0", "N",
@@ -149,7 +155,7 @@ static int set_size(const struct option *o, void *at, const char *text)
 	char *end;
 	double v = strtod(text, &end);
 
-	if (strcmp(text, "auto") == 0 || strcmp(text, "none") == 0) {
+	if (o->preset != NULL && (strcmp(text, "auto") == 0 || strcmp(text, "none") == 0)) {
 		*(int64_t *)at = text[0] == 'a' ? 0 : -1;
 		return 0;
 	}

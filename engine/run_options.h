@@ -15,13 +15,13 @@ struct run_list { const char *at[RUN_OPTIONS_LIST]; size_t n; };
 /* Strings are borrowed from argv; --escape changes some of them there. */
 struct run_options {
 	const char *model, *prompt, *prompt_file, *tokens, *logits, *isa, *perplexity, *bench;
-	const char *type_k, *type_v, *system, *chat_template, *chat_template_file, *prompt_cache;
+	const char *type_k, *type_v, *system, *chat_template, *chat_template_file, *prompt_cache, *kv_disk;
 	int64_t n_predict, n_ctx, n_batch, n_ubatch, n_threads, n_threads_batch, seed, top_k, repeat_last_n, repetitions, ram_budget;     /* 0: auto, -1: none */
-	int64_t stream_ahead, max_loaded_layers;
+	int64_t stream_ahead, max_loaded_layers, kv_ram;
 	double temp, top_p, min_p, repeat_penalty, frequency_penalty, presence_penalty;
 	struct run_list reverse, logit_bias;
 	bool perf, no_display_prompt, special, ignore_eos, tokenize, help, version, escape;
-	bool conversation, single_turn, json, prompt_cache_all, prompt_cache_ro, mlock;
+	bool conversation, single_turn, json, prompt_cache_all, prompt_cache_ro, mlock, kv_keep;
 };
 
 /* 0 and every option set, given or default; -EINVAL with a line in err for an option that is unknown,

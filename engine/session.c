@@ -24,12 +24,10 @@ static int fault(char *err, size_t errlen, int rc, const char *what)
 
 static int open_kv_and_graph(struct session *s, struct session_make *k, char *err, size_t errlen)
 {
-	int rc = kv_new(&s->kv, &k->kv);
+	int rc = kv_new(&s->kv, &k->kv, err, errlen);
 
-	if (rc != 0) {
-		snprintf(err, errlen, "no memory for the KV cache of a context of %u tokens", s->n_ctx);
+	if (rc != 0)
 		return rc;
-	}
 	rc = graph_new(&s->g, &k->graph, s->isa, s->pool, s->kv);
 	if (rc != 0)
 		snprintf(err, errlen, "no memory for batches of %u tokens", s->n_batch);
@@ -79,12 +77,15 @@ static int open_parts(struct session *s, const struct session_params *p, struct 
 	if ((rc = open_pool(s, p, err, errlen)) != 0 || (rc = open_kv_and_graph(s, k, err, errlen)) != 0 ||
 	    (rc = open_buffers(s, err, errlen)) != 0)
 		return rc;
-	if (k->sizes.slots == 0)
-		return 0;
-	rc = stream_open(&s->stream, s->m->w, &k->stream, err, errlen);
-	if (rc == 0)
+	if (k->sizes.slots != 0) {
+		rc = stream_open(&s->stream, s->m->w, &k->stream, err, errlen);
+		if (rc != 0)
+			return rc;
 		graph_set_stream(s->g, s->stream);
-	return rc;
+	}
+	if (p->kv_dir != NULL && p->kv_keep)
+		session_resume(s);
+	return 0;
 }
 
 int session_open(struct session **out, const struct model *m, const struct session_params *p,
@@ -190,7 +191,7 @@ static void begin_batch(struct session *s, const uint32_t *tokens, uint32_t n)
 	for (i = 0; i < GRAPH_ROPES; i++) {
 		struct kern_rope_angles a = m->rope[i].angles;
 
-		a.factors = session_rope_longer(s, i) ? m->rope[i].factors_long.data : m->rope[i].factors.data;
+		a.factors = session_rope_longer(s->m, s->n_ctx, i) ? m->rope[i].factors_long.data : m->rope[i].factors.data;
 		if (a.n_rot > 0)
 			graph_rope_angles(s->g, i, &a);
 	}
@@ -206,6 +207,7 @@ static int eval_batch(struct session *s, const uint32_t *tokens, uint32_t n, boo
 	uint32_t i;
 	int rc = 0;
 
+	kv_begin(s->kv, s->n_past, n);
 	kern_pool_limit(s->pool, n > 1 ? s->n_threads_batch : s->n_threads);
 	if (s->stream != NULL)
 		stream_begin(s->stream, last || each != NULL);
@@ -213,6 +215,8 @@ static int eval_batch(struct session *s, const uint32_t *tokens, uint32_t n, boo
 	for (i = 0; i < m->dims.n_layer; i++) {
 		if (s->cancel != NULL && s->cancel(s->cancel_arg))
 			return -ECANCELED;
+		if (session_kv_error(s, NULL, 0) != 0)
+			return -EREMOTEIO;
 		m->arch->layer(m, s->g, i);
 	}
 	if (s->stream != NULL)
@@ -227,6 +231,8 @@ static int eval_batch(struct session *s, const uint32_t *tokens, uint32_t n, boo
 		rc = stream_error(s->stream);
 	if (rc == 0)
 		rc = weights_check(m->w);
+	if (rc == 0 && session_kv_error(s, NULL, 0) != 0)
+		rc = -EREMOTEIO;
 	if (rc != 0)
 		return rc;
 	memcpy(s->tokens + s->n_past, tokens, n * sizeof(*tokens));
@@ -333,6 +339,16 @@ uint64_t session_bytes(const struct session *s)
 uint64_t session_kv_bytes(const struct session *s)
 {
 	return kv_bytes(s->kv);
+}
+
+int session_kv_error(const struct session *s, char *err, size_t errlen)
+{
+	return kv_error(s->kv, err, errlen);
+}
+
+void session_kv_stats(const struct session *s, struct kv_disk_stats *out)
+{
+	kv_disk_stats(s->kv, out);
 }
 
 void session_stream_stats(const struct session *s, struct stream_stats *out)

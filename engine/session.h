@@ -33,6 +33,10 @@ struct session_params {
 	uint32_t layers_ahead;          /* so many are read ahead, 0: as much as is good */
 	uint32_t slots;                 /* the same as pieces of weights, 0: as layers_ahead says */
 	size_t piece;                   /* their bytes; 0: STREAM_PIECE */
+	const char *kv_dir;             /* the KV cache lies in a file there, NULL: in memory */
+	bool kv_keep;                   /* in one that stays, for session_keep, and that a run before this one may have kept */
+	uint64_t kv_ram;                /* bytes of memory for its first positions */
+	uint32_t kv_block;              /* positions that are read at a time, a multiple of 256; 0: 1 MiB of them */
 	bool plain, buffered, apart;    /* read them without io_uring, without O_DIRECT, even if they are in memory */
 };
 
@@ -63,8 +67,8 @@ typedef int (*session_logits_fn)(void *arg, uint32_t pos, const float *logits);
 
 /* Evaluate n more tokens.  each, if not NULL, gets the logits of every one of them in order.
  * 0; -EINVAL (a token id outside the vocabulary; nothing was evaluated), -ENOSPC (they do not fit in
- * the context; nothing was evaluated), -ESTALE (a file of the model changed), -EIO (it cannot be read), -ECANCELED or
- * each's error (the session then ends after the last whole batch, with a state at the start, and has no logits). */
+ * the context; nothing was evaluated), -ESTALE (a file of the model changed), -EIO (it cannot be read), -EREMOTEIO (the
+ * KV cache's file failed, session_kv_error says how; the session is of no more use), -ECANCELED or each's error (the session then ends after the last whole batch, with a state at the start, and has no logits). */
 int session_eval(struct session *s, const uint32_t *tokens, size_t n, session_logits_fn each, void *arg)
 	__attribute__((warn_unused_result));
 
@@ -83,6 +87,14 @@ int session_save(const struct session *s, const char *path, char *err, size_t er
  * among them.  Where the file was read in part the session is back at the start. */
 int session_load(struct session *s, const char *path, char *err, size_t errlen) __attribute__((warn_unused_result));
 
+/* session_keep.c: the timeline and its last logits stay in the file of kv_keep, where session_open will find them.
+ * Negative errno with a line in err: nothing is kept then. */
+int session_keep(struct session *s, char *err, size_t errlen) __attribute__((warn_unused_result));
+/* A line when the KV cache's file failed; 0 when it did not. */
+int session_kv_error(const struct session *s, char *err, size_t errlen);
+struct kv_disk_stats;
+void session_kv_stats(const struct session *s, struct kv_disk_stats *out);      /* kv.h */
+
 /* Back to the start: nothing evaluated. */
 void session_reset(struct session *s);
 
@@ -92,7 +104,7 @@ uint32_t session_n_past(const struct session *s);
 uint32_t session_n_ctx(const struct session *s);
 uint32_t session_n_threads(const struct session *s);
 const char *session_isa(const struct session *s);
-uint64_t session_kv_bytes(const struct session *s);     /* reserved for the whole context */
+uint64_t session_kv_bytes(const struct session *s);     /* memory reserved for the whole context, or for what is not on disk */
 uint64_t session_bytes(const struct session *s);        /* memory besides weights */
 /* Of a session whose weights are streamed (stream.h); zeros, and kind NULL, of another. */
 void session_stream_stats(const struct session *s, struct stream_stats *out);

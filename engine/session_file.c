@@ -59,7 +59,7 @@ static struct head make_head(const struct session *s)
 	memcpy(h.magic, MAGIC, sizeof(h.magic));
 	snprintf(h.isa, sizeof(h.isa), "%s", s->isa->name);
 	for (i = 0; i < GRAPH_ROPES; i++)
-		h.ropes_longer |= (uint32_t)session_rope_longer(s, i) << i;
+		h.ropes_longer |= (uint32_t)session_rope_longer(s->m, s->n_ctx, i) << i;
 	return h;
 }
 

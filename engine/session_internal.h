@@ -38,6 +38,7 @@ struct session_make {
 	struct session_sizes sizes;
 	uint32_t n_k[MODEL_LAYERS_MAX], n_v[MODEL_LAYERS_MAX];
 	size_t n_conv[MODEL_LAYERS_MAX], n_state[MODEL_LAYERS_MAX];
+	struct kv_disk_params disk;
 	struct kv_params kv;
 	struct graph_sizes graph;
 	struct stream_params stream;
@@ -45,10 +46,13 @@ struct session_make {
 int session_make(struct session_make *out, const struct model *m, const struct session_params *p, char *err, size_t errlen)
 	__attribute__((warn_unused_result));
 
+/* session_keep.c: what a file kept of the timeline. */
+void session_resume(struct session *s);
+
 /* Has rope table i other factors for contexts as long as this one? */
-static inline bool session_rope_longer(const struct session *s, uint32_t i)
+static inline bool session_rope_longer(const struct model *m, uint32_t n_ctx, uint32_t i)
 {
-	return s->m->rope[i].factors_long.data != NULL && s->n_ctx > s->m->rope[i].n_ctx_orig;
+	return m->rope[i].factors_long.data != NULL && n_ctx > m->rope[i].n_ctx_orig;
 }
 
 #endif

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "engine/weights.h"
 #include "kernels/kern.h"
 
@@ -68,7 +70,6 @@ static void set_rows(struct session_make *k, const struct model *m)
 static int make_kv(struct session_make *k, const struct model *m, const struct session_params *p, char *err, size_t errlen)
 {
 	uint32_t i;
-	int rc;
 
 	if (!kern_can_store(p->type_k) || !kern_can_store(p->type_v))
 		return fault(err, errlen, -EINVAL, "the KV cache type is not supported");
@@ -77,11 +78,26 @@ static int make_kv(struct session_make *k, const struct model *m, const struct s
 			return fault(err, errlen, -EINVAL, "the KV cache types q8_0 and q4_0 need heads of a multiple of 32 values, which "
 				     "this model has not");
 	set_rows(k, m);
-	k->kv = (struct kv_params){ m->dims.n_layer, p->n_ctx, k->n_k, k->n_v, k->n_conv, k->n_state, p->type_k, p->type_v };
-	rc = kv_need(&k->kv, &k->sizes.kv);
-	if (rc != 0)
-		snprintf(err, errlen, "no memory for the KV cache of a context of %u tokens", p->n_ctx);
-	return rc;
+	k->kv = (struct kv_params){ m->dims.n_layer, p->n_ctx, k->n_k, k->n_v, k->n_conv, k->n_state, p->type_k, p->type_v, NULL };
+	if (p->kv_dir != NULL) {
+		k->disk = (struct kv_disk_params){ .dir = p->kv_dir, .keep = p->kv_keep, .ram = p->kv_ram, .block = p->kv_block,
+						   .plain = p->plain };
+		k->kv.disk = &k->disk;
+	}
+	return 0;
+}
+
+/* What bits of a timeline depend on besides tokens, KV types and how the cache is divided. */
+static uint64_t timeline_id(const struct model *m, const struct session_params *p)
+{
+	const struct kern_isa *isa = kern_isa_find(p->isa);
+	struct { uint64_t model, ropes_longer; char isa[16]; } of = { .model = weights_fingerprint(m->w) };
+	uint32_t i;
+
+	for (i = 0; i < GRAPH_ROPES; i++)
+		of.ropes_longer |= (uint64_t)session_rope_longer(m, p->n_ctx, i) << i;
+	snprintf(of.isa, sizeof(of.isa), "%s", isa != NULL ? isa->name : "");
+	return XXH3_64bits(&of, sizeof(of));
 }
 
 /* ---- a batch ------------------------------------------------------------------------------------- */
@@ -111,21 +127,28 @@ static uint64_t other_bytes(const struct model *m, uint32_t n_ctx)
 	return SMALL_BYTES + SESSION_LOGIT_ROWS * row + (uint64_t)n_ctx * sizeof(uint32_t);
 }
 
+/* Of batches of n tokens; false: too much to count. */
+static bool measure(struct session_make *k, uint32_t n)
+{
+	k->graph.n_batch = k->disk.n_batch = k->sizes.n_batch = n;
+	k->sizes.graph = graph_need(&k->graph);
+	return k->sizes.graph != SIZE_MAX && kv_need(&k->kv, &k->sizes.kv) == 0;
+}
+
 /* The more tokens a pass takes, the fewer passes a prompt needs, and each reads the weights. */
 static void grow_batch(struct session_make *k, const struct session_params *p)
 {
-	uint32_t most = p->n_batch_most < p->n_ctx ? p->n_batch_most : p->n_ctx, n;
-	uint64_t rest = k->sizes.kv + k->sizes.other + SLOTS_LEAST * SLOT_BYTES;
-	struct graph_sizes *z = &k->graph;
+	uint32_t most = p->n_batch_most < p->n_ctx ? p->n_batch_most : p->n_ctx, n = k->sizes.n_batch;
+	uint64_t rest = k->sizes.other + SLOTS_LEAST * SLOT_BYTES;
 
-	while (p->budget > rest && z->n_batch < most) {
-		n = z->n_batch;
-		z->n_batch = 2 * n < most ? 2 * n : most;
-		if (graph_need(z) > p->budget / 4 || graph_need(z) > p->budget - rest) {
-			z->n_batch = n;
+	while (p->budget > rest && n < most) {
+		uint32_t next = 2 * n < most ? 2 * n : most;
+
+		if (!measure(k, next) || k->sizes.graph > p->budget / 4 || k->sizes.graph + k->sizes.kv > p->budget - rest)
 			break;
-		}
+		n = next;
 	}
+	measure(k, n);
 }
 
 static int make_graph(struct session_make *k, const struct model *m, const struct session_params *p, char *err, size_t errlen)
@@ -133,18 +156,18 @@ static int make_graph(struct session_make *k, const struct model *m, const struc
 	struct graph_sizes *z = &k->graph;
 	uint32_t i;
 
-	z->n_batch = p->n_batch < p->n_ctx ? p->n_batch : p->n_ctx;
 	memcpy(z->width, m->width, sizeof(z->width));
 	for (i = 0; i < GRAPH_ROPES; i++)
 		z->n_rot = larger(z->n_rot, m->rope[i].angles.n_rot);
+	for (i = 0; i < m->dims.n_layer && p->kv_dir != NULL; i++)
+		z->attn_row = larger(z->attn_row, m->layers[i].n_head * (m->layers[i].head_v + 4));
 	set_groups(m, z);
+	if (!measure(k, p->n_batch < p->n_ctx ? p->n_batch : p->n_ctx)) {
+		snprintf(err, errlen, "no memory for a KV cache of %u tokens and batches of %u", p->n_ctx, p->n_batch);
+		return -EOVERFLOW;
+	}
 	grow_batch(k, p);
-	k->sizes.n_batch = z->n_batch;
-	k->sizes.graph = graph_need(z);
-	if (k->sizes.graph != SIZE_MAX)
-		return 0;
-	snprintf(err, errlen, "no memory for batches of %u tokens", z->n_batch);
-	return -EOVERFLOW;
+	return 0;
 }
 
 /* ---- a budget ------------------------------------------------------------------------------------ */
@@ -219,8 +242,12 @@ int session_make(struct session_make *out, const struct model *m, const struct s
 	memset(out, 0, sizeof(*out));
 	if (p->n_ctx == 0 || p->n_batch == 0)
 		return fault(err, errlen, -EINVAL, "the context and the batch must be at least 1");
+	if (p->kv_block % KERN_ATTN_BLOCK != 0)
+		return fault(err, errlen, -EINVAL, "a KV cache on disk is read by multiples of 256 positions");
 	out->sizes.other = other_bytes(m, p->n_ctx);
 	rc = make_kv(out, m, p, err, errlen);
+	if (rc == 0 && p->kv_dir != NULL && p->kv_keep)
+		out->disk.id = timeline_id(m, p);
 	if (rc == 0)
 		rc = make_graph(out, m, p, err, errlen);
 	return rc == 0 ? divide(out, m, p, err, errlen) : rc;

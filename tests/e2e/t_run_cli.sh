@@ -78,6 +78,17 @@ check "the same with the weights of one layer" same "$(run -p "$start" -n 24 --m
 check "which is a budget as well" grep -Eq 'of that .* held; .* read in [0-9]+ passes' "$work/run.log"
 check "with none nothing is read" same "$(run -p "$start" -n 24 --ram-budget none --mlock --perf)" "$text"
 check "and nothing said of a budget" test -z "$(grep budget "$work/run.log")"
+# ---- a KV cache on disk
+mkdir "$work/kv"
+check "the same text with the cache on disk" same "$(run -p "$start" -n 24 --kv-disk "$work/kv" --perf)" "$text"
+check "--perf says it" grep -Eq 'cache   on disk, [0-9.]+ MB read' "$work/run.log"
+check "and nothing is left of it" test -z "$(ls "$work/kv")"
+check "the same when it is to be kept" same "$(run -p "$start" -n 12 --kv-disk "$work/kv" --kv-keep >"$work/a"; run -p "$start" -n 24 --kv-disk "$work/kv" --kv-keep --perf)" "$text"
+check "of the prompt one token was computed again at most" grep -Eq 'prompt  [01] tokens' "$work/run.log"
+check "for its owner only" test "$(stat -c %a "$work"/kv/*)" = 600
+says "no such folder" 1 "$work/none: the KV cache cannot be there: No such file" "$BUILD/hearth-run" -m "$model" -p x -n 1 --kv-disk "$work/none"
+says "--kv-keep alone says what is missing" 2 'need the folder' "$BUILD/hearth-run" -m "$model" -p x -n 1 --kv-keep
+says "no prompt cache beside it" 2 'with --kv-disk it is --kv-keep' "$BUILD/hearth-run" -m "$model" -p x -n 1 --kv-disk "$work/kv" --prompt-cache "$cache"
 for size in 0 -5 x 5Q 1e99 ''; do
 	says "'$size' is no size" 2 "cannot be '$size'" "$BUILD/hearth-run" -m "$model" -p x --ram-budget "$size"
 done

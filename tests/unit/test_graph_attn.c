@@ -109,14 +109,15 @@ static void run(struct place *p, const struct kern_isa *isa, uint32_t threads, u
 	const struct shape *s = p->s;
 	uint32_t n_k = (uint32_t)p->nk, n_v = s->latent ? 0 : (uint32_t)p->nv, t, part;
 	size_t none = 0;
-	struct kv_params kp = { 1, N_CTX, &n_k, &n_v, &none, &none, s->type, s->type };
+	struct kv_params kp = { 1, N_CTX, &n_k, &n_v, &none, &none, s->type, s->type, NULL };
 	struct graph_sizes sizes = { .n_batch = CHECKED, .group_rows = 1 };
+	char err[128];
 	struct kern_pool *pool;
 	struct graph *g;
 	struct kv *kv;
 
 	sizes.width[GRAPH_ATT] = (uint32_t)p->no;
-	assert_int_equal(kv_new(&kv, &kp), 0);
+	assert_int_equal(kv_new(&kv, &kp, err, sizeof(err)), 0);
 	assert_int_equal(kern_pool_open(&pool, threads), 0);
 	assert_int_equal(graph_new(&g, &sizes, isa, pool, kv), 0);
 	fill(p, kv);
