@@ -253,6 +253,32 @@ static void test_keep(void **state)
 	keep_and_go_on(case_named("qwen3next"), 600);
 }
 
+/* A run that changes a chunk in the middle and does not keep it leaves no file to begin with. */
+static void test_changed(void **state)
+{
+	struct session_params q = kept_params();
+	struct logit_rows got;
+	struct session *s;
+	struct model *m;
+
+	(void)state;
+	assert_int_equal(tiny_arch_open(tiny_arch_at(0), &m), 0);
+	got = new_rows(m);
+	s = open_session(m, &q);
+	eval(s, 0, 1000, &got);
+	keep(s);
+	session_close(s);
+	s = open_session(m, &q);
+	assert_int_equal(session_sync(s, ids, 300), 0);
+	assert_int_equal(session_eval(s, ids, 250, NULL, NULL), 0);
+	session_close(s);
+	s = open_session(m, &q);
+	assert_int_equal(session_n_past(s), 0);
+	session_close(s);
+	free(got.logits);
+	model_close(m);
+}
+
 static uint32_t next_random(uint32_t *seed)
 {
 	return (*seed = *seed * 1664525u + 1013904223u) >> 8;
@@ -413,9 +439,11 @@ static void test_full(void **state)
 int main(void)
 {
 	static char names[CASES_MAX][64];
-	struct CMUnitTest tests[CASES_MAX + 4] = { WITH(test_keep), WITH(test_damaged), WITH(test_others), WITH(test_full) };
+	struct CMUnitTest tests[CASES_MAX + 5] = {
+		WITH(test_keep), WITH(test_changed), WITH(test_damaged), WITH(test_others), WITH(test_full),
+	};
 	const struct tiny_arch *c;
-	size_t n = 4;
+	size_t n = 5;
 	unsigned i;
 
 	for (i = 0; i < CASES_MAX && (c = tiny_arch_at(i)) != NULL; i++, n++) {
