@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Blanks, tabs, newlines and backslashes are written as three octal digits. */
-static void fs_mountinfo_unescape(char *out, size_t cap, const char *in)
+void fs_mountinfo_unescape(char *out, size_t cap, const char *in)
 {
 	size_t n = 0;
 
@@ -44,14 +44,14 @@ static bool fs_mountinfo_parse(char *line, struct fs_mount *m)
 	return true;
 }
 
-int fs_mountinfo_each(bool (*each)(void *ctx, const struct fs_mount *m), void *ctx)
+static int fs_mountinfo_each_of(const char *file, bool (*each)(void *ctx, const struct fs_mount *m), void *ctx)
 {
 	struct fs_mount m;
 	char *line = NULL;
 	size_t cap = 0;
 	FILE *f;
 
-	f = fopen("/proc/self/mountinfo", "re");
+	f = fopen(file, "re");
 	if (f == NULL)
 		return -errno;
 	while (getline(&line, &cap, f) != -1)
@@ -60,6 +60,11 @@ int fs_mountinfo_each(bool (*each)(void *ctx, const struct fs_mount *m), void *c
 	free(line);
 	fclose(f);
 	return 0;
+}
+
+int fs_mountinfo_each(bool (*each)(void *ctx, const struct fs_mount *m), void *ctx)
+{
+	return fs_mountinfo_each_of("/proc/self/mountinfo", each, ctx);
 }
 
 struct fs_mountinfo_search {
@@ -91,6 +96,11 @@ static bool fs_mountinfo_match_of(void *ctx, const struct fs_mount *m)
 	return true;
 }
 
+static bool fs_mountinfo_match_disk(void *ctx, const struct fs_mount *m)
+{
+	return strcmp(m->type, FS_MOUNT_TYPE) == 0 || fs_mountinfo_match_of(ctx, m);
+}
+
 static int fs_mountinfo_search(struct fs_mountinfo_search *s, bool (*match)(void *, const struct fs_mount *))
 {
 	int rc = fs_mountinfo_each(match, s);
@@ -112,6 +122,20 @@ int fs_mountinfo_of(const char *dir, struct fs_mount *out)
 	struct fs_mountinfo_search s = { .dir = dir, .out = out };
 
 	return fs_mountinfo_search(&s, fs_mountinfo_match_of);
+}
+
+int fs_mountinfo_disk_of(const char *root, const char *dir, struct fs_mount *out)
+{
+	struct fs_mountinfo_search s = { .dir = dir, .out = out };
+	char file[PATH_MAX];
+	int rc;
+
+	if (snprintf(file, sizeof(file), "%s/proc/self/mountinfo", root) >= (int)sizeof(file))
+		return -ENAMETOOLONG;
+	rc = fs_mountinfo_each_of(file, fs_mountinfo_match_disk, &s);
+	if (rc != 0)
+		return rc;
+	return s.found ? 0 : -ENOENT;
 }
 
 bool fs_path_below(const char *path, const char *dir)

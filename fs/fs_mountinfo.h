@@ -29,6 +29,14 @@ int fs_mountinfo_at(const char *dir, struct fs_mount *out) __attribute__((warn_u
 /* The mount that the absolute path dir lies on. */
 int fs_mountinfo_of(const char *dir, struct fs_mount *out) __attribute__((warn_unused_result));
 
+/* The mount that holds the bytes of the absolute path dir: as fs_mountinfo_of, but hearth's own mounts are looked
+ * through.  Read from ROOT/proc/self/mountinfo; root is "/" or a test's. */
+int fs_mountinfo_disk_of(const char *root, const char *dir, struct fs_mount *out) __attribute__((warn_unused_result));
+
+/* A name as the kernel writes it in a table, blanks and the like as three octal digits, to the name itself; cut off
+ * at cap, always terminated. */
+void fs_mountinfo_unescape(char *out, size_t cap, const char *in);
+
 /* Is path below dir (strictly), both absolute and normal? */
 bool fs_path_below(const char *path, const char *dir);
 

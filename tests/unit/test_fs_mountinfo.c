@@ -69,6 +69,36 @@ static void where_a_path_lies(void **state)
 	assert_int_equal(none.major, 77);       /* untouched */
 }
 
+/* From a table of a test's: hearth mounts are looked through, the last and longest of the others is it. */
+static void the_disk_below(void **state)
+{
+	static const char table[] =
+		"20 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+		"21 20 8:17 / /srv rw - ext4 /dev/sdb1 rw\n"
+		"22 21 0:50 / /srv/models rw - " FS_MOUNT_TYPE " hearth rw\n"
+		"23 20 8:33 / /srv/other rw - xfs /dev/sdc1 rw\n"
+		"24 20 8:49 / /srv/other rw - xfs /dev/sdd1 rw\n";
+	struct fs_mount m, none = { .major = 77 };
+	char dir[SCRATCH_PATH];
+
+	(void)state;
+	scratch_make(dir);
+	assert_int_equal(fs_mountinfo_disk_of(dir, "/srv/models", &none), -ENOENT);
+	scratch_file(dir, "proc/self/mountinfo", "", 0);
+	assert_int_equal(fs_mountinfo_disk_of(dir, "/srv/models", &none), -ENOENT);
+	assert_int_equal(none.major, 77);       /* untouched */
+	scratch_file(dir, "proc/self/mountinfo", table, sizeof(table) - 1);
+	assert_int_equal(fs_mountinfo_disk_of(dir, "/srv/models", &m), 0);
+	assert_string_equal(m.source, "/dev/sdb1");
+	assert_int_equal(fs_mountinfo_disk_of(dir, "/srv/models/blobs", &m), 0);
+	assert_string_equal(m.source, "/dev/sdb1");
+	assert_int_equal(fs_mountinfo_disk_of(dir, "/srv/other/x", &m), 0);
+	assert_string_equal(m.source, "/dev/sdd1");
+	assert_int_equal(fs_mountinfo_disk_of(dir, "/srvother", &m), 0);
+	assert_string_equal(m.source, "/dev/sda1");
+	scratch_remove(dir);
+}
+
 /* In a mount namespace of a child's own: 0, or the number of the line that was not as it should be. */
 static int odd_names(const char *dir)
 {
@@ -128,6 +158,7 @@ int main(void)
 		cmocka_unit_test(below),
 		cmocka_unit_test(every_mount_until_told_to_stop),
 		cmocka_unit_test(where_a_path_lies),
+		cmocka_unit_test(the_disk_below),
 		cmocka_unit_test(names_with_blanks_and_mounts_on_mounts),
 	};
 
