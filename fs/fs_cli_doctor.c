@@ -1,6 +1,7 @@
 /* fs_cli_doctor.c - what stands between this machine and a fast mount, a line each with what to do. */
 #include "fs/fs_cli_doctor.h"
 #include "fs/fs_cli.h"
+#include "fs/fs_manifest.h"
 #include "fs/fs_mountinfo.h"
 
 #define FUSE_USE_VERSION 317
@@ -150,17 +151,12 @@ static void fs_doctor_home_read_ahead(struct fs_doctor *d)
 		fs_doctor_say(d, false, "home's read-ahead", "%llu KiB slows cold loads: as root, echo 4096 > %s", kib, path);
 }
 
-static void fs_doctor_limits(struct fs_doctor *d)
+static void fs_doctor_allow_other(struct fs_doctor *d)
 {
-	unsigned long long maps = 0;
 	char line[256];
 	bool allow = false;
 	FILE *f;
 
-	if (!fs_doctor_read_number("/proc/sys/vm/max_map_count", &maps) || maps < 65530)
-		fs_doctor_say(d, false, "max_map_count", "%llu is low: sysctl vm.max_map_count=262144", maps);
-	else
-		fs_doctor_say(d, true, "max_map_count", "%llu", maps);
 	f = fopen("/etc/fuse.conf", "re");
 	while (f != NULL && !allow && fgets(line, sizeof(line), f) != NULL)
 		allow = strncmp(line, "user_allow_other", 16) == 0;
@@ -215,6 +211,23 @@ static void fs_doctor_space(struct fs_doctor *d)
 		fs_doctor_say(d, true, "free space", "%s on home", buf);
 }
 
+/* Of the largest model that has a manifest; 0 where there is none. */
+static uint64_t fs_doctor_largest_model(const struct fs_doctor *d)
+{
+	struct fs_model *models = NULL;
+	uint64_t largest = 0;
+	size_t n = 0;
+
+	if (d->stats == NULL || fs_manifest_list(d->mountpoint, &models, &n) != 0)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		largest = models[i].bytes > largest ? models[i].bytes : largest;
+		fs_model_free(&models[i]);
+	}
+	free(models);
+	return largest;
+}
+
 static void fs_doctor_print(const struct fs_doctor *d, bool json)
 {
 	size_t i;
@@ -259,10 +272,11 @@ static int fs_cmd_doctor_run(const struct fs_command *c, int argc, char **argv, 
 	fs_doctor_passthrough(&d);
 	fs_doctor_read_ahead(&d);
 	fs_doctor_home_read_ahead(&d);
-	fs_doctor_limits(&d);
+	fs_doctor_allow_other(&d);
 	fs_doctor_permissions(&d);
 	fs_doctor_space(&d);
 	fs_cli_doctor_tiers(d.stats, fs_doctor_say_text, &d);
+	fs_cli_doctor_machine("/", d.stats, fs_doctor_largest_model(&d), fs_doctor_say_text, &d);
 	fs_doctor_print(&d, a.json);
 	json_decref(d.findings);
 	json_decref(d.stats);

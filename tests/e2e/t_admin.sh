@@ -151,10 +151,11 @@ check 'ls is in order of names' bash -c "jq -r '.[].name' '$work/ls.json' | LC_A
 "$HEARTH" doctor "$mnt" >"$work/doctor"; rc=$?
 check 'doctor: each line is ok or !!' bash -c "! grep -Ev '^(ok  |!!  ) [^ ]' '$work/doctor'"
 check 'doctor: its status' test "$rc" = "$(grep -q '^!!' "$work/doctor" && echo 1 || echo 0)"
-for what in kernel libfuse /dev/fuse passthrough read-ahead max_map_count user_allow_other permissions 'free space'; do
+for what in kernel libfuse /dev/fuse passthrough read-ahead max_map_count user_allow_other permissions 'free space' \
+	    swap 'hugetlb pages'; do
 	says "doctor looks at $what" 0 "^(ok|!!) +$what " cat "$work/doctor"
 done
-check 'doctor --json' bash -c "'$HEARTH' doctor --json '$mnt' | jq -e 'length >= 9 and all(has(\"what\") and has(\"ok\") and has(\"text\"))'"
+check 'doctor --json' bash -c "'$HEARTH' doctor --json '$mnt' | jq -e 'length >= 11 and all(has(\"what\") and has(\"ok\") and has(\"text\"))'"
 
 # hearth run: the file of the weights, given to the hearth-run beside it
 mkdir "$work/bin"
