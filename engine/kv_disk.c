@@ -213,23 +213,34 @@ int kv_disk_store(struct kv_disk *d, uint32_t layer, uint32_t chunk)
 
 /* ---- a batch ------------------------------------------------------------------------------------- */
 
+/* Is anything of chunks from this one on being read, or was? */
+static bool is_ahead(const struct kv_disk *d, uint32_t chunk)
+{
+	uint32_t i;
+
+	for (i = 0; i < KV_SLOTS; i++)
+		if (d->slot[i].state != KV_FREE && d->slot[i].chunk >= chunk)
+			return true;
+	return false;
+}
+
 /* Positions from pos0 on are forgotten; the chunk that it lies in comes back into its place. */
 static void rewind_to(struct kv_disk *d, uint32_t pos0)
 {
 	uint32_t i, k, chunk = pos0 / d->block;
 
-	kv_disk_settle(d);
+	if (is_ahead(d, chunk))
+		kv_disk_settle(d);
 	for (i = 0; i < d->n_layer; i++) {
 		struct kv_disk_layer *l = &d->layer[i];
 
 		for (k = 0; k < d->held + d->tail; k++)
 			if (l->have[k] != KV_NONE && l->have[k] > chunk)
 				l->have[k] = KV_NONE;
+		wait_written(d, i, kv_disk_place(d, chunk));
 		if (l->bytes > 0 && pos0 % d->block != 0 && !in_memory(d, i, chunk))
 			kv_disk_fail(d, kv_disk_load(d, i, chunk), "read");
 	}
-	d->whole = false;
-	d->n_use = 0;
 }
 
 void kv_begin(struct kv *kv, uint32_t pos0, uint32_t n)

@@ -10,7 +10,9 @@
 #include "engine/run_options.h"
 
 struct model;
+struct run_draft;
 struct run_output;
+struct run_spec;
 struct sampler;
 struct session;
 struct tokenizer;
@@ -27,6 +29,8 @@ struct run {
 	struct model *model;
 	struct tokenizer *tok;
 	struct session *session;
+	struct run_draft *draft;
+	struct run_spec *spec;          /* NULL: tokens one by one */
 	struct sampler *sampler;
 	uint32_t *prompt;               /* [n_prompt], owned */
 	size_t n_prompt;
@@ -36,6 +40,7 @@ struct run {
 	int signal;                     /* the one that came, or 0 */
 	double load_s, prompt_s, decode_s;
 	uint64_t n_evaluated, n_decoded;        /* tokens of prompts, and of texts */
+	uint64_t n_passes;                      /* through the model, for those of texts */
 	enum run_end end;
 	bool cached;                    /* the first prompt is over */
 	int cache_status;               /* of writing the prompt cache behind it */

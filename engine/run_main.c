@@ -21,6 +21,7 @@
 #include "engine/run.h"
 #include "engine/run_budget.h"
 #include "engine/run_prompt.h"
+#include "engine/run_spec.h"
 #include "engine/sampler.h"
 #include "engine/session.h"
 #include "engine/stream.h"
@@ -124,8 +125,34 @@ static void lock_memory(void)
 		run_error("memory is not locked: --mlock needs CAP_IPC_LOCK, or a limit of locked memory (ulimit -l) as large as the model");
 }
 
+/* What speculation needs before the session, and on it. */
+static int open_draft(struct run *r, struct run_spec_params *spec, struct session_params *p, char *err, size_t errlen)
+{
+	int rc = 0;
+
+	if (run_spec_ask(spec, &r->o) != NULL)
+		return -EINVAL;         /* check_options said it */
+	run_spec_need(spec, p);
+	if (spec->model)
+		rc = run_draft_open(&r->draft, r->o.model_draft, r->tok, r->n_ids, p, err, errlen);
+	run_draft_set_cancel(r->draft, run_interrupted, r);
+	return rc;
+}
+
+static int open_spec(struct run *r, const struct run_spec_params *spec, char *err, size_t errlen)
+{
+	int rc = 0;
+
+	if (spec->ngram || spec->model)
+		rc = run_spec_new(&r->spec, spec, r->session, r->draft, r->tok);
+	if (rc != 0)
+		snprintf(err, errlen, "out of memory");
+	return rc;
+}
+
 static int open_session(struct run *r)
 {
+	struct run_spec_params spec;
 	struct session_params p = {
 		.n_ctx = context_size(r),
 		.n_batch = (uint32_t)(r->o.n_batch < r->o.n_ubatch ? r->o.n_batch : r->o.n_ubatch),
@@ -134,6 +161,7 @@ static int open_session(struct run *r)
 		.type_k = kv_type(r->o.type_k), .type_v = kv_type(r->o.type_v), .isa = r->o.isa,
 		.n_batch_most = (uint32_t)r->o.n_batch, .layers_ahead = (uint32_t)r->o.stream_ahead,
 		.layers_most = (uint32_t)r->o.max_loaded_layers,
+		.budget = r->o.ram_budget > 0 ? (uint64_t)r->o.ram_budget : 0,
 		.kv_dir = r->o.kv_disk, .kv_keep = r->o.kv_keep, .kv_ram = (uint64_t)r->o.kv_ram,
 	};
 	char line[RUN_LINE];
@@ -144,8 +172,12 @@ static int open_session(struct run *r)
 		run_error(line);
 		return RUN_FAILED;
 	}
+	if (open_draft(r, &spec, &p, line, sizeof(line)) != 0) {
+		run_error(line);
+		return RUN_FAILED;
+	}
 	p.budget = r->budget = budget_of(r, &p);
-	if (session_open(&r->session, r->model, &p, line, sizeof(line)) != 0) {
+	if (session_open(&r->session, r->model, &p, line, sizeof(line)) != 0 || open_spec(r, &spec, line, sizeof(line)) != 0) {
 		run_error(line);
 		return RUN_FAILED;
 	}
@@ -313,10 +345,20 @@ static void print_kv(const struct run *r)
 			(double)s.written / 1e6, s.wait_s);
 }
 
+static void print_spec(const struct run *r)
+{
+	struct run_spec_stats s = run_spec_stats(r->spec);
+
+	fprintf(stderr, PROGRAM ": drafts  %llu tokens, %llu accepted, %.1f %%; %.2f tokens a pass\n", (unsigned long long)s.drafted,
+		(unsigned long long)s.accepted, s.drafted > 0 ? 100.0 * (double)s.accepted / (double)s.drafted : 0.0,
+		s.passes > 0 ? (double)s.taken / (double)s.passes : 0.0);
+}
+
 static void print_perf(const struct run *r)
 {
 	double prompt = r->prompt_s > 0 ? (double)r->n_evaluated / r->prompt_s : 0;
 	double decode = r->decode_s > 0 ? (double)r->n_decoded / r->decode_s : 0;
+	double passes = r->decode_s > 0 ? (double)r->n_passes / r->decode_s : 0;
 
 	fprintf(stderr, PROGRAM ": load    %.3f s, %s, %.1f MB of weights, %s, %u threads\n", r->load_s,
 		model_arch(r->model), (double)model_bytes(r->model) / 1e6, session_isa(r->session),
@@ -330,7 +372,9 @@ static void print_perf(const struct run *r)
 		r->prompt_s, prompt);
 	fprintf(stderr, PROGRAM ": decode  %llu tokens, %.3f s, %.2f tokens/s, %.2f GB/s of weights\n",
 		(unsigned long long)r->n_decoded, r->decode_s, decode,
-		decode * (double)model_bytes_per_token(r->model) / 1e9);
+		passes * (double)model_bytes_per_token(r->model) / 1e9);
+	if (r->spec != NULL)
+		print_spec(r);
 }
 
 static int run(struct run *r)
@@ -377,6 +421,9 @@ static bool isa_ok(const char *name)
 
 static int check_options(const struct run_options *o)
 {
+	struct run_spec_params spec;
+	const char *line;
+
 	if (o->model == NULL)
 		return usage("no model: -m FILE is missing");
 	if ((o->prompt != NULL) + (o->prompt_file != NULL) + (o->tokens != NULL) + (o->perplexity != NULL) +
@@ -406,12 +453,15 @@ static int check_options(const struct run_options *o)
 		return usage("the KV cache types are f32, f16, bf16, q8_0 and q4_0");
 	if (!isa_ok(o->isa))
 		return usage("the instruction sets are ref, avx2 and avx512");
-	return RUN_OK;
+	line = run_spec_ask(&spec, o);
+	return line != NULL ? usage(line) : RUN_OK;
 }
 
 static void close_all(struct run *r)
 {
 	sampler_free(r->sampler);
+	run_spec_free(r->spec);
+	run_draft_close(r->draft);
 	session_close(r->session);
 	free(r->prompt);
 	tokenizer_free(r->tok);

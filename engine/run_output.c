@@ -71,7 +71,7 @@ static int print_whole(struct run_output *out)
 	size_t whole = tokenizer_utf8_whole(p->at, p->len);
 	int rc;
 
-	if (whole == 0)
+	if (whole == 0 || out->held)
 		return 0;
 	rc = write_out(out, p->at, whole);
 	if (rc != 0)
@@ -129,6 +129,26 @@ int run_output_token(struct run_output *out, uint32_t id)
 	out->pending.len += need;
 	out->made.len += need;
 	out->stopped = stop_came(out, need);
+	return print_whole(out);
+}
+
+void run_output_hold(struct run_output *out)
+{
+	out->held = true;
+	out->held_pending = out->pending.len;
+	out->held_made = out->made.len;
+}
+
+void run_output_drop(struct run_output *out)
+{
+	out->held = false;
+	out->pending.len = out->held_pending;
+	out->made.len = out->held_made;
+}
+
+int run_output_release(struct run_output *out)
+{
+	out->held = false;
 	return print_whole(out);
 }
 

@@ -19,6 +19,8 @@ struct run_output {
 	const char *const *stops;       /* [n_stops], borrowed */
 	size_t n_stops;
 	bool stopped;
+	bool held;                      /* print later; so much was pending and made before */
+	size_t held_pending, held_made;
 };
 
 void run_output_init(struct run_output *out, const struct tokenizer *t, bool special);
@@ -33,6 +35,10 @@ bool run_output_stopped(const struct run_output *out);
 int run_output_text(struct run_output *out, const uint32_t *ids, size_t n) __attribute__((warn_unused_result));
 /* Print one more token. */
 int run_output_token(struct run_output *out, uint32_t id) __attribute__((warn_unused_result));
+/* Print nothing until run_output_release, or never after run_output_drop. */
+void run_output_hold(struct run_output *out);
+int run_output_release(struct run_output *out) __attribute__((warn_unused_result));
+void run_output_drop(struct run_output *out);
 /* Print what is left, even if it is no whole character, and a newline. */
 int run_output_end(struct run_output *out) __attribute__((warn_unused_result));
 /* What was made is no longer of interest. */

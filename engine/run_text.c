@@ -6,6 +6,7 @@
 #include "engine/model.h"
 #include "engine/run.h"
 #include "engine/run_output.h"
+#include "engine/run_spec.h"
 #include "engine/sampler.h"
 #include "engine/session.h"
 #include "engine/tokenizer.h"
@@ -55,58 +56,128 @@ static int eval_prompt(struct run *r)
 	return rc;
 }
 
-/* One token drawn and printed; r->end says whether it was the last. */
-static int next_token(struct run *r, struct run_output *out, uint32_t *id)
-{
-	int rc = sampler_next(r->sampler, session_logits(r->session), id);
+/* A text that is being made. */
+struct making {
+	struct run *r;
+	struct run_output *out;
+	int64_t made;
+	int rc;                         /* of drawing and printing, which is about subject */
+	const char *subject;
+};
 
-	if (rc != 0)
-		return run_report(r, rc, r->o.model);
+/* Why the text ends behind the token that was printed, n_past others being evaluated. */
+static enum run_end ended(const struct making *t, uint32_t n_past)
+{
+	if (run_output_stopped(t->out))
+		return RUN_END_WORD;
+	if (t->made == t->r->o.n_predict)
+		return RUN_END_LENGTH;
+	if (run_interrupted(t->r))
+		return RUN_END_SIGNAL;
+	return n_past == session_n_ctx(t->r->session) ? RUN_END_CONTEXT : RUN_END_NONE;
+}
+
+/* One token drawn and printed; 1 and r->end says why when it is the last. */
+static int take(struct making *t, uint32_t n_past, const float *logits, uint32_t *id)
+{
+	struct run *r = t->r;
+
+	t->subject = r->o.model;
+	t->rc = sampler_next(r->sampler, logits, id);
+	if (t->rc != 0)
+		return t->rc;
 	if (tokenizer_is_eog(r->tok, *id)) {
 		r->end = RUN_END_TOKEN;
-		return RUN_OK;
+		return 1;
 	}
 	sampler_accept(r->sampler, *id);
-	rc = run_output_token(out, *id);
-	if (rc == 0 && run_output_stopped(out))
-		r->end = RUN_END_WORD;
-	return run_report(r, rc, "standard output");
+	t->made++;
+	t->subject = "standard output";
+	t->rc = run_output_token(t->out, *id);
+	if (t->rc == 0)
+		r->end = ended(t, n_past);
+	return t->rc != 0 ? t->rc : r->end != RUN_END_NONE;
+}
+
+/* run_spec_take_fn: the token behind one that was evaluated */
+static int take_next(void *arg, uint32_t n_past, const float *logits, uint32_t *id)
+{
+	struct making *t = arg;
+
+	t->r->n_decoded++;
+	return take(t, n_past, logits, id);
+}
+
+/* The token is evaluated and the next one taken. */
+static int one(struct making *t, uint32_t *id)
+{
+	struct session *s = t->r->session;
+	double t0 = run_now();
+	int rc = session_eval(s, id, 1, NULL, NULL);
+
+	t->r->decode_s += run_now() - t0;
+	if (rc != 0)
+		return rc;
+	t->r->n_passes++;
+	return take_next(t, session_n_past(s), session_logits(s), id);
+}
+
+/* The same with as many more as are guessed right.  They are printed when the pass is known to be good. */
+static int several(struct making *t, uint32_t *id)
+{
+	struct run *r = t->r;
+	double t0 = run_now();
+	int rc, out;
+
+	run_output_hold(t->out);
+	rc = run_spec_pass(r->spec, id, r->o.n_predict >= 0 ? r->o.n_predict - t->made : -1, take_next, t);
+	r->decode_s += run_now() - t0;
+	r->n_passes++;
+	if (rc < 0 && t->rc == 0) {
+		run_output_drop(t->out);
+		t->subject = run_spec_draft_failed(r->spec) ? r->o.model_draft : r->o.model;
+		return rc;
+	}
+	out = run_output_release(t->out);
+	if (rc < 0 || out == 0)
+		return rc;
+	t->subject = "standard output";
+	t->rc = out;
+	return out;
+}
+
+static int make_text(struct making *t)
+{
+	struct run *r = t->r;
+	uint32_t id = 0;
+	int rc = take(t, session_n_past(r->session), session_logits(r->session), &id);
+
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	if (r->spec != NULL)
+		run_spec_begin(r->spec);
+	while (rc == 0) {
+		t->subject = r->o.model;
+		rc = r->spec != NULL ? several(t, &id) : one(t, &id);
+	}
+	if (rc == 1 && r->spec != NULL && r->end != RUN_END_SIGNAL) {
+		t->subject = r->o.model;
+		rc = run_spec_end(r->spec);
+	}
+	return rc < 0 ? rc : 0;
 }
 
 int run_generate(struct run *r, struct run_output *out)
 {
-	int64_t made;
-	uint32_t id = 0;
-	int status, rc;
-	double t0;
+	struct making t = { .r = r, .out = out };
+	int rc = 0;
 
-	r->end = RUN_END_NONE;
-	for (made = 0; r->end == RUN_END_NONE; made++) {
-		if (r->o.n_predict >= 0 && made >= r->o.n_predict) {
-			r->end = RUN_END_LENGTH;
-			break;
-		}
-		status = next_token(r, out, &id);
-		if (status != RUN_OK || r->end == RUN_END_TOKEN || r->end == RUN_END_WORD)
-			return status;
-		if (made + 1 == r->o.n_predict)
-			r->end = RUN_END_LENGTH;
-		else if (run_interrupted(r))
-			r->end = RUN_END_SIGNAL;
-		else if (session_n_past(r->session) == session_n_ctx(r->session))
-			r->end = RUN_END_CONTEXT;
-		if (r->end != RUN_END_NONE)
-			break;
-		t0 = run_now();
-		rc = session_eval(r->session, &id, 1, NULL, NULL);
-		r->decode_s += run_now() - t0;
-		if (rc != 0)
-			return run_report(r, rc, r->o.model);
-		r->n_decoded++;
-	}
-	if (r->end == RUN_END_CONTEXT)
+	r->end = r->o.n_predict == 0 ? RUN_END_LENGTH : RUN_END_NONE;
+	if (r->end == RUN_END_NONE)
+		rc = make_text(&t);
+	if (rc == 0 && r->end == RUN_END_CONTEXT)
 		run_error("the context is full");
-	return RUN_OK;
+	return run_report(r, rc, t.subject);
 }
 
 int run_text(struct run *r)

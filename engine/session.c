@@ -34,9 +34,20 @@ static int open_kv_and_graph(struct session *s, struct session_make *k, char *er
 	return rc;
 }
 
+static int open_mark(struct session *s, const struct session_params *p, char *err, size_t errlen)
+{
+	size_t bytes;
+
+	if (!p->marks || !kv_has_state(s->kv))
+		return 0;
+	kv_states(s->kv, &bytes);
+	s->mark_states = malloc(bytes);
+	return s->mark_states != NULL ? 0 : fault(err, errlen, -ENOMEM, "out of memory");
+}
+
 static int open_buffers(struct session *s, char *err, size_t errlen)
 {
-	s->logit_rows = s->n_batch < SESSION_LOGIT_ROWS ? s->n_batch : SESSION_LOGIT_ROWS;
+	s->logit_rows = s->n_batch < s->logit_rows ? s->n_batch : s->logit_rows;
 	s->logits = calloc((size_t)s->logit_rows * s->m->dims.n_vocab, sizeof(*s->logits));
 	s->normed = calloc((size_t)s->logit_rows * s->m->dims.n_embd, sizeof(*s->normed));
 	s->tokens = calloc(s->n_ctx, sizeof(*s->tokens));
@@ -74,8 +85,9 @@ static int open_parts(struct session *s, const struct session_params *p, struct 
 	s->sizes = k->sizes;
 	s->n_ctx = p->n_ctx;
 	s->n_batch = k->sizes.n_batch;
+	s->logit_rows = p->n_logits != 0 ? p->n_logits : SESSION_LOGITS;
 	if ((rc = open_pool(s, p, err, errlen)) != 0 || (rc = open_kv_and_graph(s, k, err, errlen)) != 0 ||
-	    (rc = open_buffers(s, err, errlen)) != 0)
+	    (rc = open_mark(s, p, err, errlen)) != 0 || (rc = open_buffers(s, err, errlen)) != 0)
 		return rc;
 	if (k->sizes.slots != 0) {
 		rc = stream_open(&s->stream, s->m->w, &k->stream, err, errlen);
@@ -120,6 +132,7 @@ void session_close(struct session *s)
 	free(s->logits);
 	free(s->normed);
 	free(s->tokens);
+	free(s->mark_states);
 	free(s);
 }
 
@@ -160,20 +173,22 @@ static void compute_logits(struct session *s, uint32_t t0, uint32_t n)
 		kern_pool_run(s->pool, finish_logits, s, n * d->n_vocab, 4096);
 }
 
-static int give_logits(struct session *s, uint32_t n_tok, session_logits_fn each, void *arg)
+static int give_logits(struct session *s, uint32_t n_tok, struct session_listener *l)
 {
 	uint32_t t, i, n;
 	int rc;
 
-	for (t = 0; t < n_tok; t += n) {
+	for (t = l->first; t < n_tok; t += n) {
 		n = n_tok - t < s->logit_rows ? n_tok - t : s->logit_rows;
 		compute_logits(s, t, n);
 		for (i = 0; i < n; i++) {
-			rc = each(arg, s->n_past + t + i, s->logits + (size_t)i * s->m->dims.n_vocab);
+			s->last_row = i;
+			rc = l->each(l->arg, s->n_past + t + i, s->logits + (size_t)i * s->m->dims.n_vocab);
+			if (rc > 0)
+				l->enough = t + i + 1;
 			if (rc != 0)
-				return rc;
+				return rc < 0 ? rc : 0;
 		}
-		s->last_row = n - 1;
 	}
 	return 0;
 }
@@ -199,9 +214,7 @@ static void begin_batch(struct session *s, const uint32_t *tokens, uint32_t n)
 		m->arch->begin(m, s->g, tokens);
 }
 
-/* One batch of n <= n_batch tokens; with last its last token's logits stay. */
-static int eval_batch(struct session *s, const uint32_t *tokens, uint32_t n, bool last, session_logits_fn each,
-		      void *arg)
+int session_run_batch(struct session *s, const uint32_t *tokens, uint32_t n, bool last, struct session_listener *l)
 {
 	const struct model *m = s->m;
 	uint32_t i;
@@ -210,7 +223,7 @@ static int eval_batch(struct session *s, const uint32_t *tokens, uint32_t n, boo
 	kv_begin(s->kv, s->n_past, n);
 	kern_pool_limit(s->pool, n > 1 ? s->n_threads_batch : s->n_threads);
 	if (s->stream != NULL)
-		stream_begin(s->stream, last || each != NULL);
+		stream_begin(s->stream, last || l->each != NULL);
 	begin_batch(s, tokens, n);
 	for (i = 0; i < m->dims.n_layer; i++) {
 		if (s->cancel != NULL && s->cancel(s->cancel_arg))
@@ -221,8 +234,8 @@ static int eval_batch(struct session *s, const uint32_t *tokens, uint32_t n, boo
 	}
 	if (s->stream != NULL)
 		stream_tail(s->stream);
-	if (each != NULL) {
-		rc = give_logits(s, n, each, arg);
+	if (l->each != NULL) {
+		rc = give_logits(s, n, l);
 	} else if (last) {
 		compute_logits(s, n - 1, 1);
 		s->last_row = 0;
@@ -240,33 +253,41 @@ static int eval_batch(struct session *s, const uint32_t *tokens, uint32_t n, boo
 	return 0;
 }
 
-/* A state has no way back but to the start. */
-static void to_start(struct session *s)
+void session_to_start(struct session *s)
 {
 	if (!kv_has_state(s->kv))
 		return;
 	kv_reset_state(s->kv);
 	s->n_past = 0;
+	s->marked = false;
 }
 
-int session_eval(struct session *s, const uint32_t *tokens, size_t n, session_logits_fn each, void *arg)
+int session_check(const struct session *s, const uint32_t *tokens, size_t n)
 {
-	size_t i, part;
-	int rc;
+	size_t i;
 
 	if (n > s->n_ctx - s->n_past)
 		return -ENOSPC;
 	for (i = 0; i < n; i++)
 		if (tokens[i] >= s->m->dims.n_vocab)
 			return -EINVAL;
-	if (n == 0)
-		return 0;
+	return 0;
+}
+
+int session_eval(struct session *s, const uint32_t *tokens, size_t n, session_logits_fn each, void *arg)
+{
+	struct session_listener l = { .each = each, .arg = arg };
+	size_t i, part;
+	int rc = session_check(s, tokens, n);
+
+	if (rc != 0 || n == 0)
+		return rc;
 	s->have_logits = false;
 	for (i = 0; i < n; i += part) {
 		part = n - i < s->n_batch ? n - i : s->n_batch;
-		rc = eval_batch(s, tokens + i, (uint32_t)part, i + part == n, each, arg);
+		rc = session_run_batch(s, tokens + i, (uint32_t)part, i + part == n, &l);
 		if (rc != 0) {
-			to_start(s);
+			session_to_start(s);
 			return rc;
 		}
 	}
@@ -293,9 +314,10 @@ int session_sync(struct session *s, const uint32_t *tokens, size_t n)
 		return -EINVAL;
 	if (kept != s->n_past) {
 		s->have_logits = false;
-		to_start(s);
+		session_to_start(s);
 	}
 	s->n_past = kept;
+	s->marked = s->marked && s->mark <= kept;
 	return session_eval(s, tokens + kept, n - kept, NULL, NULL);
 }
 
@@ -303,6 +325,7 @@ void session_reset(struct session *s)
 {
 	kv_reset_state(s->kv);
 	s->n_past = 0;
+	s->marked = false;
 	s->have_logits = false;
 }
 
@@ -316,9 +339,24 @@ uint32_t session_n_past(const struct session *s)
 	return s->n_past;
 }
 
+const uint32_t *session_tokens(const struct session *s)
+{
+	return s->tokens;
+}
+
 uint32_t session_n_ctx(const struct session *s)
 {
 	return s->n_ctx;
+}
+
+uint32_t session_n_batch(const struct session *s)
+{
+	return s->n_batch;
+}
+
+bool session_has_state(const struct session *s)
+{
+	return kv_has_state(s->kv);
 }
 
 uint32_t session_n_threads(const struct session *s)

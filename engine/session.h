@@ -5,8 +5,8 @@
  *  S2  logits are those after the last token, as long as session_logits is not NULL.
  *  S3  logits depend on the file, the tokens before, the KV types and the instruction set only: not on
  *      the number of threads, the batch size or how the tokens were divided into calls.
- * A model with layers that carry a state (a recurrence) cannot go back: where S1 to S3 would need it, the session
- * begins anew at position 0.
+ * A model with layers that carry a state (a recurrence) cannot go back, but to a mark: where S1 to S3 would need it, the
+ * session begins anew at position 0.
  * Threads: one caller at a time, the one that opened it; sessions of one model are independent.
  */
 #ifndef ENGINE_SESSION_H
@@ -38,7 +38,12 @@ struct session_params {
 	uint64_t kv_ram;                /* bytes of memory for its first positions */
 	uint32_t kv_block;              /* positions that are read at a time, a multiple of 256; 0: 1 MiB of them */
 	bool plain, buffered, apart;    /* read them without io_uring, without O_DIRECT, even if they are in memory */
+	uint32_t n_logits;              /* positions whose logits are computed together, 0: SESSION_LOGITS */
+	uint64_t others;                /* bytes of the budget that are not for this session */
+	bool marks;                     /* room for session_mark where the model has a state; others need none */
 };
+
+#define SESSION_LOGITS 16u
 
 /* What a session is made of, in bytes. */
 struct session_sizes {
@@ -79,6 +84,18 @@ int session_sync(struct session *s, const uint32_t *tokens, size_t n) __attribut
 /* How many of these tokens session_sync would keep, and not evaluate. */
 uint32_t session_kept(const struct session *s, const uint32_t *tokens, size_t n);
 
+/* session_try.c: remember this position.  The mark goes when the timeline changes before it. */
+void session_mark(struct session *s);
+/* Return to it, without logits.  0; -EINVAL when there is none, or no room for that of a state (session_params.marks). */
+int session_back(struct session *s) __attribute__((warn_unused_result));
+
+/* session_try.c: evaluate n <= session_n_batch tokens that may turn out wrong.  each gets the logits of tokens
+ * first .. n - 1 in order; with 1 from it the timeline ends behind that token, with its logits, as if no other had been
+ * given.  Where a state does not let it, it ends before the n tokens, without logits.  Moves the mark.  Errors as
+ * session_eval, and -EINVAL for another n or first, or no room for the mark of a state. */
+int session_try(struct session *s, const uint32_t *tokens, size_t n, size_t first, session_logits_fn each, void *arg)
+	__attribute__((warn_unused_result));
+
 /* session_file.c: the timeline and its last logits as a file, written under another name first and renamed; readable
  * by its owner only.  Negative errno of the system with a line in err; nothing is left of it then. */
 int session_save(const struct session *s, const char *path, char *err, size_t errlen) __attribute__((warn_unused_result));
@@ -101,8 +118,11 @@ void session_reset(struct session *s);
 /* Logits after the last token, or NULL when there are none (nothing evaluated yet, or after an error). */
 const float *session_logits(const struct session *s);
 uint32_t session_n_past(const struct session *s);
+const uint32_t *session_tokens(const struct session *s);        /* [session_n_past], borrowed until it changes */
 uint32_t session_n_ctx(const struct session *s);
+uint32_t session_n_batch(const struct session *s);
 uint32_t session_n_threads(const struct session *s);
+bool session_has_state(const struct session *s);
 const char *session_isa(const struct session *s);
 uint64_t session_kv_bytes(const struct session *s);     /* memory reserved for the whole context, or for what is not on disk */
 uint64_t session_bytes(const struct session *s);        /* memory besides weights */

@@ -8,8 +8,6 @@
 #include "engine/session.h"
 #include "engine/stream.h"
 
-#define SESSION_LOGIT_ROWS 16u  /* positions whose logits are computed together */
-
 struct kern_isa;
 struct kern_pool;
 
@@ -29,6 +27,9 @@ struct session {
 	bool have_logits;
 	uint32_t *tokens;               /* [n_ctx], the first n_past are set */
 	uint32_t n_past;
+	bool marked;
+	uint32_t mark;                  /* <= n_past, when marked */
+	void *mark_states;              /* as kv_states at the mark; NULL: no room, or no state */
 	session_cancel_fn cancel;
 	void *cancel_arg;
 };
@@ -48,6 +49,22 @@ int session_make(struct session_make *out, const struct model *m, const struct s
 
 /* session_keep.c: what a file kept of the timeline. */
 void session_resume(struct session *s);
+
+/* Who gets logits of a batch. */
+struct session_listener {
+	session_logits_fn each;         /* NULL: nobody */
+	void *arg;
+	uint32_t first;                 /* the row of the batch that is given first */
+	uint32_t enough;                /* rows up to the one at which each returned 1; 0: it did not */
+};
+
+/* session.c: can these tokens be evaluated?  0, -ENOSPC or -EINVAL. */
+int session_check(const struct session *s, const uint32_t *tokens, size_t n) __attribute__((warn_unused_result));
+/* One batch of n <= n_batch tokens; with last its last token's logits stay. */
+int session_run_batch(struct session *s, const uint32_t *tokens, uint32_t n, bool last, struct session_listener *l)
+	__attribute__((warn_unused_result));
+/* A state has no way back but to the start, or to a mark. */
+void session_to_start(struct session *s);
 
 /* Has rope table i other factors for contexts as long as this one? */
 static inline bool session_rope_longer(const struct model *m, uint32_t n_ctx, uint32_t i)

@@ -120,11 +120,14 @@ static void set_groups(const struct model *m, struct graph_sizes *z)
 }
 
 /* Memory besides weights, the cache and the graph's buffers. */
-static uint64_t other_bytes(const struct model *m, uint32_t n_ctx)
+static uint64_t other_bytes(const struct session_make *k, const struct model *m, const struct session_params *p)
 {
-	uint64_t row = ((uint64_t)m->dims.n_vocab + m->dims.n_embd) * sizeof(float);
+	uint64_t row = ((uint64_t)m->dims.n_vocab + m->dims.n_embd) * sizeof(float), states = 0;
+	uint32_t i, n_logits = p->n_logits != 0 ? p->n_logits : SESSION_LOGITS;
 
-	return SMALL_BYTES + SESSION_LOGIT_ROWS * row + (uint64_t)n_ctx * sizeof(uint32_t);
+	for (i = 0; i < m->dims.n_layer && p->marks; i++)
+		states += (k->n_conv[i] + k->n_state[i]) * sizeof(float) + 2 * 63;
+	return SMALL_BYTES + states + n_logits * row + (uint64_t)p->n_ctx * sizeof(uint32_t);
 }
 
 /* Of batches of n tokens; false: too much to count. */
@@ -139,7 +142,7 @@ static bool measure(struct session_make *k, uint32_t n)
 static void grow_batch(struct session_make *k, const struct session_params *p)
 {
 	uint32_t most = p->n_batch_most < p->n_ctx ? p->n_batch_most : p->n_ctx, n = k->sizes.n_batch;
-	uint64_t rest = k->sizes.other + SLOTS_LEAST * SLOT_BYTES;
+	uint64_t rest = k->sizes.other + p->others + SLOTS_LEAST * SLOT_BYTES;
 
 	while (p->budget > rest && n < most) {
 		uint32_t next = 2 * n < most ? 2 * n : most;
@@ -189,7 +192,7 @@ static double layer_bytes(const struct model *m)
 static void make_ring(struct session_make *k, const struct model *m, const struct session_params *p)
 {
 	double ahead = p->layers_ahead * layer_bytes(m) / (double)STREAM_PIECE;
-	uint64_t own = k->sizes.kv + k->sizes.graph + k->sizes.other;
+	uint64_t own = k->sizes.kv + k->sizes.graph + k->sizes.other + p->others;
 	uint32_t n = SLOTS;
 
 	if (p->slots != 0)
@@ -216,7 +219,7 @@ static void make_stream(struct session_make *k, const struct model *m, const str
 
 static int divide(struct session_make *k, const struct model *m, const struct session_params *p, char *err, size_t errlen)
 {
-	uint64_t own = k->sizes.kv + k->sizes.graph + k->sizes.other;
+	uint64_t own = k->sizes.kv + k->sizes.graph + k->sizes.other + p->others;
 	double most = p->layers_most * layer_bytes(m);
 
 	k->sizes.least = own + SLOTS_LEAST * SLOT_BYTES;
@@ -244,8 +247,8 @@ int session_make(struct session_make *out, const struct model *m, const struct s
 		return fault(err, errlen, -EINVAL, "the context and the batch must be at least 1");
 	if (p->kv_block % KERN_ATTN_BLOCK != 0)
 		return fault(err, errlen, -EINVAL, "a KV cache on disk is read by multiples of 256 positions");
-	out->sizes.other = other_bytes(m, p->n_ctx);
 	rc = make_kv(out, m, p, err, errlen);
+	out->sizes.other = other_bytes(out, m, p);
 	if (rc == 0 && p->kv_dir != NULL && p->kv_keep)
 		out->disk.id = timeline_id(m, p);
 	if (rc == 0)

@@ -82,6 +82,7 @@ check "and nothing said of a budget" test -z "$(grep budget "$work/run.log")"
 mkdir "$work/kv"
 check "the same text with the cache on disk" same "$(run -p "$start" -n 24 --kv-disk "$work/kv" --perf)" "$text"
 check "--perf says it" grep -Eq 'cache   on disk, [0-9.]+ MB read' "$work/run.log"
+check "and with guesses that are taken back" same "$(run -p "$start" -n 24 --kv-disk "$work/kv" --spec-type ngram-simple --spec-ngram-size-n 1)" "$text"
 check "and nothing is left of it" test -z "$(ls "$work/kv")"
 check "the same when it is to be kept" same "$(run -p "$start" -n 12 --kv-disk "$work/kv" --kv-keep >"$work/a"; run -p "$start" -n 24 --kv-disk "$work/kv" --kv-keep --perf)" "$text"
 check "of the prompt one token was computed again at most" grep -Eq 'prompt  [01] tokens' "$work/run.log"
@@ -92,4 +93,52 @@ says "no prompt cache beside it" 2 'with --kv-disk it is --kv-keep' "$BUILD/hear
 for size in 0 -5 x 5Q 1e99 ''; do
 	says "'$size' is no size" 2 "cannot be '$size'" "$BUILD/hearth-run" -m "$model" -p x --ram-budget "$size"
 done
+
+# ---- speculation
+tale="A boat. A boat. A boat. A boat. A boat."
+text=$(run -p "$tale" -n 60)
+check "the same text with n-grams looked up" same "$(run -p "$tale" -n 60 --spec-type ngram-simple --spec-ngram-size-n 2 --perf)" "$text"
+check "--perf says what they were worth" grep -Eq 'drafts  [0-9]+ tokens, [0-9]+ accepted, [0-9.]+ %; [0-9]\.[0-9]+ tokens a pass$' "$work/run.log"
+check "the same with the model for its own draft" same "$(run -p "$tale" -n 60 -md "$model" --perf)" "$text"
+check "and all was right" grep -Eq 'drafts .* 100\.0 %; ([2-9]|1[0-9])\.[0-9]+ tokens a pass$' "$work/run.log"
+check "the same with both, and a budget" same "$(run -p "$tale" -n 60 -md "$model" --spec-type ngram-simple,draft-simple --draft-p-min 0 --ram-budget 60M)" "$text"
+drawn() { "$BUILD/hearth-run" -m "$model" -p "$tale" --temp 1.2 --seed 11 --repeat-penalty 1.1 "$@" 2>"$work/run.log"; }
+for limit in 1 2 7 60 -1; do
+	check "the same draws, -n $limit" same "$(drawn -n "$limit" -md "$model" --draft 5 --draft-p-min 0)" "$(drawn -n "$limit")"
+done
+check "the same end of a small context" same "$(drawn -c 40 -md "$model" --ignore-eos)" "$(drawn -c 40 --ignore-eos)"
+word=$(drawn -n 60 --no-display-prompt | cut -d ' ' -f 7)
+tail_of() { drawn -n 60 -r "$word" --json "$@" | jq -c '[.text, .stop, .decoded_tokens]'; }
+check "the same end at a word, and the same JSON" same "$(tail_of -md "$model" --draft-p-min 0)" "$(tail_of)"
+check "conversations are the same" same "$(talk -r "$word" -md "$model" --draft-p-min 0.2 --spec-type ngram-simple)" "$(talk -r "$word")"
+mkfifo "$work/pipe"
+"$BUILD/hearth-run" -m "$model" -p "$tale" -n -1 -c 200000 --ignore-eos --seed 1 -md "$model" --perf >"$work/pipe" 2>"$work/run.log" &
+e2e_pids+=($!)
+exec 3<"$work/pipe"
+read -r -n 100 -u 3 _
+kill -INT $!
+cat <&3 >/dev/null
+wait $!
+check "a signal ends a text that is guessed" same $? 130
+exec 3<&-
+check "with what --perf says" grep -q 'drafts ' "$work/run.log"
+rm -f "$cache"
+drawn -n 30 --prompt-cache "$cache" --prompt-cache-all >"$work/a"
+mv "$cache" "$work/before"
+drawn -n 30 --prompt-cache "$cache" --prompt-cache-all -md "$model" --draft-p-min 0 >"$work/b"
+check "so is the cache of the whole text" cmp "$cache" "$work/before"
+bad() { local status=$1 pattern=$2; shift 2; says "refused: $*" "$status" "$pattern" "$BUILD/hearth-run" -m "$model" -p x -n 1 "$@"; }
+bad 2 'spec-type is none, ngram-simple, draft-simple' --spec-type ngram-mod
+bad 2 'spec-type is none, ngram-simple, draft-simple' --spec-type none,ngram-simple
+bad 2 'needs the draft model' --spec-type draft-simple
+bad 2 'draft-min cannot be more' --spec-type ngram-simple --draft-min 17
+bad 2 "cannot be '0'" --draft 0
+bad 2 "cannot be '1.5'" --draft-p-min 1.5
+bad 1 "$work/none.gguf: No such file" -md "$work/none.gguf"
+bad 1 "a budget of $((least + 1)).0 MiB is too small: .* need" -md "$model" --ram-budget "$((least + 1))M"
+bad 1 'a budget of 1.0 MiB is too small: .* alone needs' -md "$model" --ram-budget 1M
+says "speculation is for texts" 2 'is for texts' "$BUILD/hearth-run" -m "$model" --bench tg4 --spec-type ngram-simple
+check "a draft model that none asks for is not loaded" same "$(run -p "$tale" -n 5 -md "$work/none.gguf" --spec-type none)" "$(run -p "$tale" -n 5)"
+LC_ALL=C sed 's/boat/bOat/' "$model" >"$work/other.gguf"
+bad 1 'other.gguf cannot draft: its vocabulary is another, token [0-9]+ is not' -md "$work/other.gguf"
 e2e_done

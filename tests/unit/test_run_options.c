@@ -46,6 +46,9 @@ static void test_defaults(void **state)
 	assert_true(o.temp == 0.8 && o.top_p == 0.95 && o.min_p == 0.05);
 	assert_string_equal(o.type_k, "f16");
 	assert_false(o.perf || o.special || o.ignore_eos || o.help);
+	assert_null(o.spec_type);
+	assert_null(o.model_draft);
+	assert_true(o.ngram_n == 12 && o.ngram_m == 48 && o.draft_max == 16 && o.draft_min == 0 && o.draft_p_min == 0.75);
 }
 
 static void test_values(void **state)
