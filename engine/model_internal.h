@@ -119,6 +119,14 @@ struct arch {
 
 /* Bytes that a pass reads with that share of the experts: of tables nothing, a tensor that is held as parts by them. */
 double model_bytes_read(const struct model *m, double share);
+/* model_size.c: bytes by what they are for; tables are rows that tokens name, and what is not used. */
+struct model_size {
+	double layers, layer_most, experts, output, tables;     /* of all layers without experts, of the largest one, .. */
+	double dense_type[KERN_TYPE_COUNT], expert_type[KERN_TYPE_COUNT];       /* what a pass reads, by type */
+	double expert_share;            /* of the experts, that a token uses */
+	double values;                  /* how many weights */
+};
+void model_size(const struct model *m, struct model_size *out);
 /* Bytes of all layers, with all experts. */
 double model_layers_bytes(const struct model *m);
 

@@ -20,6 +20,7 @@
 #include "engine/model.h"
 #include "engine/run.h"
 #include "engine/run_budget.h"
+#include "engine/run_estimate.h"
 #include "engine/run_prompt.h"
 #include "engine/run_spec.h"
 #include "engine/sampler.h"
@@ -177,6 +178,12 @@ static int open_session(struct run *r)
 		return RUN_FAILED;
 	}
 	p.budget = r->budget = budget_of(r, &p);
+	if (r->o.estimate || r->o.min_speed > 0.0) {
+		int status = run_estimate(r, &p);
+
+		if (status != RUN_OK || r->o.estimate)
+			return status;
+	}
 	if (session_open(&r->session, r->model, &p, line, sizeof(line)) != 0 || open_spec(r, &spec, line, sizeof(line)) != 0) {
 		run_error(line);
 		return RUN_FAILED;
@@ -273,7 +280,7 @@ static int open_model(struct run *r)
 	}
 	r->n_ids = tokenizer_n_tokens(r->tok) < model_n_vocab(r->model) ? tokenizer_n_tokens(r->tok) :
 									 model_n_vocab(r->model);
-	if (talks(&r->o) || r->o.bench != NULL)
+	if (talks(&r->o) || r->o.bench != NULL || r->o.estimate)
 		return RUN_OK;
 	if (run_prompt(&r->prompt, &r->n_prompt, &r->o, r->tok, line, sizeof(line)) != 0) {
 		run_error(line);
@@ -386,7 +393,7 @@ static int run(struct run *r)
 		return status;
 	if (r->o.tokenize)
 		return print_ids(r);
-	if ((status = open_session(r)) != RUN_OK)
+	if ((status = open_session(r)) != RUN_OK || r->o.estimate)
 		return status;
 	r->load_s = run_now() - t0;
 	if (r->o.bench != NULL)

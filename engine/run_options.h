@@ -19,11 +19,11 @@ struct run_options {
 	int64_t n_predict, n_ctx, n_batch, n_ubatch, n_threads, n_threads_batch, seed, top_k, repeat_last_n, repetitions;
 	int64_t ram_budget;             /* 0: auto, -1: none */
 	int64_t stream_ahead, max_loaded_layers, kv_ram, ngram_n, ngram_m, draft_max, draft_min;
-	double draft_p_min;
+	double draft_p_min, min_speed;
 	double temp, top_p, min_p, repeat_penalty, frequency_penalty, presence_penalty;
 	struct run_list reverse, logit_bias;
 	bool perf, no_display_prompt, special, ignore_eos, tokenize, help, version, escape;
-	bool conversation, single_turn, json, prompt_cache_all, prompt_cache_ro, mlock, kv_keep;
+	bool conversation, single_turn, json, prompt_cache_all, prompt_cache_ro, mlock, kv_keep, estimate;
 };
 
 /* 0 and every option set, given or default; -EINVAL with a line in err for an option that is unknown,

@@ -11,7 +11,7 @@
 
 static const struct fs_command *const fs_commands[] = {
 	&fs_cmd_mount, &fs_cmd_umount, &fs_cmd_status, &fs_cmd_ls, &fs_cmd_top, &fs_cmd_why, &fs_cmd_pin, &fs_cmd_unpin,
-	&fs_cmd_warm, &fs_cmd_cool, &fs_cmd_verify, &fs_cmd_plan, &fs_cmd_trace, &fs_cmd_doctor, &fs_cmd_run,
+	&fs_cmd_warm, &fs_cmd_cool, &fs_cmd_verify, &fs_cmd_plan, &fs_cmd_trace, &fs_cmd_doctor, &fs_cmd_run, &fs_cmd_estimate,
 };
 
 #define FS_CLI_FILE_MAX (64u << 20)     /* a file of .hearth; the trace of all accesses kept is under 16 MiB */

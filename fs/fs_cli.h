@@ -23,7 +23,7 @@ struct fs_command {
 	int (*run)(const struct fs_command *self, int argc, char **argv, const struct io *io);
 };
 
-extern const struct fs_command fs_cmd_mount, fs_cmd_umount, fs_cmd_status, fs_cmd_ls, fs_cmd_doctor, fs_cmd_run;
+extern const struct fs_command fs_cmd_mount, fs_cmd_umount, fs_cmd_status, fs_cmd_ls, fs_cmd_doctor, fs_cmd_run, fs_cmd_estimate;
 extern const struct fs_command fs_cmd_why, fs_cmd_pin, fs_cmd_unpin, fs_cmd_warm, fs_cmd_cool, fs_cmd_verify;
 extern const struct fs_command fs_cmd_top, fs_cmd_plan, fs_cmd_trace;
 

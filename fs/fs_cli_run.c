@@ -66,37 +66,64 @@ static int fs_run_exec(char **argv)
 	return FS_EXIT_FAILED;
 }
 
-static int fs_cmd_run_run(const struct fs_command *c, int argc, char **argv, const struct io *io)
+/* hearth-run with the model of argv[0] and what is behind it; a word there is the prompt, where one may be. */
+static int fs_run_with(int argc, char **argv, const char *first, bool prompt)
 {
 	char model[2 * PATH_MAX], **args;
-	int n = 0, rest;
+	int n = 0, i = 1, status;
 
-	(void)io;
+	if (fs_run_model(argv[0], model) != 0)
+		return FS_EXIT_FAILED;
+	args = calloc((size_t)argc + 6, sizeof(*args));
+	if (args == NULL)
+		return FS_EXIT_FAILED;
+	args[n++] = (char *)"hearth-run";
+	args[n++] = (char *)"-m";
+	args[n++] = model;
+	if (first != NULL)
+		args[n++] = (char *)(uintptr_t)first;
+	if (prompt && i < argc && argv[i][0] != '-') {
+		args[n++] = (char *)"-p";
+		args[n++] = argv[i++];
+	}
+	while (i < argc)
+		args[n++] = argv[i++];
+	status = fs_run_exec(args);
+	free(args);
+	return status;
+}
+
+static int fs_run_begin(const struct fs_command *c, int argc, char **argv)
+{
 	if (argc == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)
 		return fs_cli_usage(c, "options behind MODEL are hearth-run's, see hearth-run --help");
 	if (argv[0][0] == '-')
 		return fs_cli_usage(c, "the model's name comes first");
-	if (fs_run_model(argv[0], model) != 0)
-		return FS_EXIT_FAILED;
-	args = calloc((size_t)argc + 5, sizeof(*args));
-	if (args == NULL)
-		return FS_EXIT_FAILED;
-	args[n++] = "hearth-run";
-	args[n++] = "-m";
-	args[n++] = model;
-	rest = 1;
-	if (rest < argc && argv[rest][0] != '-') {
-		args[n++] = "-p";
-		args[n++] = argv[rest++];
-	}
-	while (rest < argc)
-		args[n++] = argv[rest++];
-	rest = fs_run_exec(args);
-	free(args);
-	return rest;
+	return FS_EXIT_OK;
+}
+
+static int fs_cmd_run_run(const struct fs_command *c, int argc, char **argv, const struct io *io)
+{
+	int status = fs_run_begin(c, argc, argv);
+
+	(void)io;
+	return status != FS_EXIT_OK ? status : fs_run_with(argc, argv, NULL, true);
+}
+
+static int fs_cmd_estimate_run(const struct fs_command *c, int argc, char **argv, const struct io *io)
+{
+	int status = fs_run_begin(c, argc, argv);
+
+	(void)io;
+	return status != FS_EXIT_OK ? status : fs_run_with(argc, argv, "--estimate", false);
 }
 
 const struct fs_command fs_cmd_run = {
 	"run", "run MODEL [PROMPT] [OPTION...]", "generate text with hearth-run from a model on the mount",
 	NULL, 0, fs_cmd_run_run,
+};
+
+const struct fs_command fs_cmd_estimate = {
+	"estimate", "estimate MODEL [OPTION...]", "what such a run would take and how fast it would be",
+	NULL, 0, fs_cmd_estimate_run,
 };

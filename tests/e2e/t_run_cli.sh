@@ -78,6 +78,14 @@ check "the same with the weights of one layer" same "$(run -p "$start" -n 24 --m
 check "which is a budget as well" grep -Eq 'of that .* held; .* read in [0-9]+ passes' "$work/run.log"
 check "with none nothing is read" same "$(run -p "$start" -n 24 --ram-budget none --mlock --perf)" "$text"
 check "and nothing said of a budget" test -z "$(grep budget "$work/run.log")"
+# ---- what it would take
+"$BUILD/hearth" estimate "$model" -c 256 --ram-budget 40M >"$work/estimate" 2>"$work/run.log"
+check "an estimate says memory" grep -Eq '^  in all +[0-9.]+ MB' "$work/estimate"
+check "and speed" grep -Eq '^predicted [0-9.]+ tokens/s, bound by ' "$work/estimate"
+check "and other quantisations" grep -Eq '^  Q4_K_M ' "$work/estimate"
+says "a run that would be too slow does not begin" 1 'tokens/s are predicted, fewer than the 1e?[0-9.]+ of --min-speed' \
+	"$BUILD/hearth-run" -m "$model" -p x -n 1 --min-speed 100000000
+check "one that is fast enough does" same "$(run -p "$start" -n 24 --min-speed 0.01)" "$text"
 # ---- a KV cache on disk
 mkdir "$work/kv"
 check "the same text with the cache on disk" same "$(run -p "$start" -n 24 --kv-disk "$work/kv" --perf)" "$text"

@@ -1,0 +1,50 @@
+/* model_size.c - bytes of a model by what they are for. */
+#include "engine/model_internal.h"
+
+static void count(struct model_size *z, const struct weights_tensor *t, double *part, bool expert)
+{
+	double n;
+
+	if (t->data == NULL)
+		return;
+	n = (double)t->row_bytes * (double)t->ne[1] * (double)t->ne[2] * (double)t->ne[3];
+	*part += n;
+	z->values += (double)t->ne[0] * (double)t->ne[1] * (double)t->ne[2] * (double)t->ne[3];
+	(expert ? z->expert_type : z->dense_type)[t->type] += n;
+}
+
+/* A tensor that is held as its parts, too, counts as them. */
+static bool is_whole(const struct model_layer *l, int p)
+{
+	return (p == P_WQKV && l->t[P_WQ].data != NULL) || p == P_GATE_UP_EXPS;
+}
+
+void model_size(const struct model *m, struct model_size *z)
+{
+	const struct weights_tensor *const ends[] = { &m->output, &m->output_b, &m->output_norm, &m->output_norm_b,
+						      &m->layer_proj, &m->layer_proj_norm };
+	uint32_t i;
+	size_t k;
+	int p;
+
+	*z = (struct model_size){ 0 };
+	for (i = 0; i < m->dims.n_layer; i++) {
+		double before = z->layers;
+
+		for (p = 0; p < P_COUNT; p++) {
+			bool expert = p == P_GATE_EXPS || p == P_UP_EXPS || p == P_DOWN_EXPS;
+
+			if (!is_whole(&m->layers[i], p))
+				count(z, &m->layers[i].t[p], expert ? &z->experts : &z->layers, expert);
+		}
+		z->layer_most = z->layers - before > z->layer_most ? z->layers - before : z->layer_most;
+	}
+	for (k = 0; k < sizeof(ends) / sizeof(ends[0]); k++)
+		count(z, ends[k], &z->output, false);
+	z->tables = (double)weights_bytes(m->w) - z->layers - z->experts - z->output;
+	if (z->tables < 0.0)
+		z->tables = 0.0;
+	if (m->tok_embd.data != m->output.data && m->tok_embd.data != NULL)
+		z->values += (double)m->tok_embd.ne[0] * (double)m->tok_embd.ne[1];
+	z->expert_share = m->dims.n_expert > 0 ? (double)m->dims.n_expert_used / m->dims.n_expert : 1.0;
+}
