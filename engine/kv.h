@@ -79,7 +79,7 @@ bool kv_on_disk(const struct kv *kv);
 /* 0, or the first error of the disk, with a line; what was computed since is worth nothing. */
 int kv_error(const struct kv *kv, char *line, size_t len);
 /* Bytes that were read and written, and seconds that were waited for them. */
-struct kv_disk_stats { uint64_t read, written; double wait_s; };
+struct kv_disk_stats { uint64_t read, written; double wait_s, busy_s; };
 void kv_disk_stats(const struct kv *kv, struct kv_disk_stats *out);
 /* kv_keep.c: the first n positions, the states and these other bytes are kept in the file for another run.  Negative errno
  * with a line: then nothing is. */

@@ -101,6 +101,13 @@ static void write_done(struct kv_disk *d, struct kv_write *w)
 	kv_disk_fail(d, result_of(&w->job), "written");
 }
 
+static void begin(struct kv_disk *d, struct reader_job *job)
+{
+	if (d->under_way++ == 0)
+		d->busy_from = now();
+	reader_begin(d->reader, job);
+}
+
 static bool reap(struct kv_disk *d, bool wait)
 {
 	double t0 = wait ? now() : 0.0;
@@ -110,6 +117,8 @@ static bool reap(struct kv_disk *d, bool wait)
 		d->stats.wait_s += now() - t0;
 	if (job == NULL)
 		return false;
+	if (--d->under_way == 0)
+		d->stats.busy_s += now() - d->busy_from;
 	drop_pages(d, job);
 	if (job->write)
 		write_done(d, &d->write[job->tag]);
@@ -173,7 +182,7 @@ static void begin_write(struct kv_disk *d, uint32_t layer, uint32_t chunk)
 	w->layer = layer;
 	w->place = place;
 	w->busy = true;
-	reader_begin(d->reader, &w->job);
+	begin(d, &w->job);
 }
 
 static int at_once(struct kv_disk *d, struct reader_job *job)
@@ -323,7 +332,7 @@ static void begin_read(struct kv_disk *d, struct kv_slot *s, uint32_t layer, uin
 	s->turn = d->turn++;
 	s->job = job_of(d, layer, chunk, s->mem);
 	s->job.tag = (uint32_t)(s - d->slot);
-	reader_begin(d->reader, &s->job);
+	begin(d, &s->job);
 }
 
 /* The next chunk that is not in memory; false: there is none that could be known. */

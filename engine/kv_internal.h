@@ -80,6 +80,8 @@ struct kv_disk {
 	struct kv_cursor ahead;         /* the next chunk to be read */
 	int rc;
 	const char *doing;              /* what failed */
+	uint32_t under_way;             /* reads and writes */
+	double busy_from;               /* when the first of them began */
 	struct kv_disk_stats stats;
 };
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "engine/run_options.h"
+#include "engine/run_progress.h"
 
 struct model;
 struct run_draft;
@@ -44,6 +45,7 @@ struct run {
 	enum run_end end;
 	bool cached;                    /* the first prompt is over */
 	int cache_status;               /* of writing the prompt cache behind it */
+	struct run_progress progress;
 };
 
 /* run_main.c: one line to stderr; bytes that could steer a terminal are shown as '?'. */
@@ -51,6 +53,8 @@ void run_error(const char *text);
 double run_now(void);                           /* seconds, monotonic */
 /* session_cancel_fn of a struct run: has a signal come? */
 bool run_interrupted(void *arg);
+/* The same between layers: the progress is shown too. */
+bool run_between_layers(void *arg);
 /* What a failed evaluation or output means for the run: its status, after a line. */
 int run_report(const struct run *r, int rc, const char *subject);
 

@@ -165,7 +165,9 @@ static int evaluate(struct talk *t)
 		return RUN_FAILED;
 	}
 	kept = session_kept(r->session, ids, n);
+	run_progress_begin(r, n - kept);
 	rc = session_sync(r->session, ids, n);
+	run_progress_end(r);
 	r->prompt_s += run_now() - t0;
 	r->n_evaluated += n - kept;
 	for (i = r->cached ? kept : 0; i < n; i++)      /* of a prompt cache nothing was accepted yet */

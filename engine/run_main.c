@@ -65,6 +65,12 @@ bool run_interrupted(void *arg)
 	return r->signal != 0;
 }
 
+bool run_between_layers(void *arg)
+{
+	run_progress_draw(arg);
+	return run_interrupted(arg);
+}
+
 /* ---- setting up ---------------------------------------------------------------------------------- */
 
 static uint32_t n_processors(void)
@@ -190,7 +196,7 @@ static int open_session(struct run *r)
 	}
 	if (r->o.mlock)
 		lock_memory();
-	session_set_cancel(r->session, run_interrupted, r);
+	session_set_cancel(r->session, run_between_layers, r);
 	return RUN_OK;
 }
 
@@ -335,9 +341,10 @@ static void print_stream(const struct run *r)
 	session_stream_stats(r->session, &s);
 	if (s.kind == NULL)
 		return;
-	fprintf(stderr, PROGRAM ": budget  %.1f MB, of that %.1f MB of weights held; %.1f MB read in %llu passes by %s, %.3f s waited\n",
-		(double)r->budget / 1e6, (double)s.held / 1e6, (double)s.read / 1e6, (unsigned long long)s.passes, s.kind,
-		s.wait_s);
+	fprintf(stderr, PROGRAM ": budget  %.1f MB, of that %.1f MB of weights held, %.1f %% of the model\n", (double)r->budget / 1e6,
+		(double)s.held / 1e6, 100.0 * (double)s.held / (double)model_bytes(r->model));
+	fprintf(stderr, PROGRAM ": stream  %llu passes, %.1f MB of weights read in each by %s\n", (unsigned long long)s.passes,
+		s.passes > 0 ? (double)s.read / 1e6 / (double)s.passes : 0.0, s.kind);
 	if (s.routed > 0)
 		fprintf(stderr, PROGRAM ": experts %.1f %% of what was asked for was held\n", 100.0 * (double)s.routed_held / (double)s.routed);
 }
@@ -350,6 +357,21 @@ static void print_kv(const struct run *r)
 	if (r->o.kv_disk != NULL)
 		fprintf(stderr, PROGRAM ": cache   on disk, %.1f MB read, %.1f MB written, %.3f s waited\n", (double)s.read / 1e6,
 			(double)s.written / 1e6, s.wait_s);
+}
+
+/* Where the time of prompts and texts went, when some of it went to the disk. */
+static void print_times(const struct run *r)
+{
+	struct stream_stats w;
+	struct kv_disk_stats c;
+	double waited;
+
+	session_stream_stats(r->session, &w);
+	session_kv_stats(r->session, &c);
+	waited = w.wait_s + c.wait_s;
+	if (w.kind != NULL || r->o.kv_disk != NULL)
+		fprintf(stderr, PROGRAM ": time    %.3f s read from disk, of that %.3f s waited for; %.3f s computed\n", w.busy_s + c.busy_s,
+			waited, r->prompt_s + r->decode_s - waited);
 }
 
 static void print_spec(const struct run *r)
@@ -380,6 +402,7 @@ static void print_perf(const struct run *r)
 	fprintf(stderr, PROGRAM ": decode  %llu tokens, %.3f s, %.2f tokens/s, %.2f GB/s of weights\n",
 		(unsigned long long)r->n_decoded, r->decode_s, decode,
 		passes * (double)model_bytes_per_token(r->model) / 1e9);
+	print_times(r);
 	if (r->spec != NULL)
 		print_spec(r);
 }

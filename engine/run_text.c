@@ -37,10 +37,12 @@ static int eval_prompt(struct run *r)
 		if (l.f == NULL)
 			return run_report(r, -errno, r->o.logits);
 	}
+	run_progress_begin(r, r->n_prompt - kept);
 	if (l.f != NULL)
 		rc = session_eval(r->session, r->prompt, r->n_prompt, write_logits, &l);
 	else
 		rc = session_sync(r->session, r->prompt, r->n_prompt);
+	run_progress_end(r);
 	r->prompt_s += run_now() - t0;
 	r->n_evaluated += r->n_prompt - kept;
 	if (l.f != NULL) {

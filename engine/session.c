@@ -230,6 +230,7 @@ int session_run_batch(struct session *s, const uint32_t *tokens, uint32_t n, boo
 			return -ECANCELED;
 		if (session_kv_error(s, NULL, 0) != 0)
 			return -EREMOTEIO;
+		s->eval.layer = i;
 		m->arch->layer(m, s->g, i);
 	}
 	if (s->stream != NULL)
@@ -285,6 +286,9 @@ int session_eval(struct session *s, const uint32_t *tokens, size_t n, session_lo
 	s->have_logits = false;
 	for (i = 0; i < n; i += part) {
 		part = n - i < s->n_batch ? n - i : s->n_batch;
+		s->eval.n = n;
+		s->eval.done = i;
+		s->eval.part = (uint32_t)part;
 		rc = session_run_batch(s, tokens + i, (uint32_t)part, i + part == n, &l);
 		if (rc != 0) {
 			session_to_start(s);
@@ -332,6 +336,13 @@ void session_reset(struct session *s)
 const float *session_logits(const struct session *s)
 {
 	return s->have_logits ? s->logits + (size_t)s->last_row * s->m->dims.n_vocab : NULL;
+}
+
+double session_share_done(const struct session *s)
+{
+	if (s->eval.n == 0)
+		return 0.0;
+	return ((double)s->eval.done + (double)s->eval.part * s->eval.layer / s->m->dims.n_layer) / (double)s->eval.n;
 }
 
 uint32_t session_n_past(const struct session *s)

@@ -67,6 +67,9 @@ void session_close(struct session *s);          /* takes s; NULL is a no-op */
 typedef bool (*session_cancel_fn)(void *arg);
 void session_set_cancel(struct session *s, session_cancel_fn fn, void *arg);
 
+/* How much of the session_eval that goes on is through, 0 .. 1. */
+double session_share_done(const struct session *s);
+
 /* Logits of one position, [model_n_vocab]; borrowed for the call.  Negative errno ends the evaluation. */
 typedef int (*session_logits_fn)(void *arg, uint32_t pos, const float *logits);
 
@@ -97,7 +100,8 @@ int session_try(struct session *s, const uint32_t *tokens, size_t n, size_t firs
 	__attribute__((warn_unused_result));
 
 /* session_file.c: the timeline and its last logits as a file, written under another name first and renamed; readable
- * by its owner only.  Negative errno of the system with a line in err; nothing is left of it then. */
+ * by its owner only.  Negative errno of the system with a line in err, -ENOTSUP with a cache on disk; nothing is left of
+ * it then. */
 int session_save(const struct session *s, const char *path, char *err, size_t errlen) __attribute__((warn_unused_result));
 /* The timeline of such a file, in place of the session's own.  -EINVAL with a line in err: no such file, a damaged one,
  * of another model, KV type or instruction set, or longer than the context; negative errno of the system, -ENOENT

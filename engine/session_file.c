@@ -149,6 +149,8 @@ int session_save(const struct session *s, const char *path, char *err, size_t er
 	char part[PATH_MAX];
 	int fd, rc, n = snprintf(part, sizeof(part), "%s.XXXXXX", path);
 
+	if (kv_on_disk(s->kv))
+		return fault(err, errlen, -ENOTSUP, path, "is for a KV cache in memory; one on disk is kept where it lies");
 	if (n < 0 || (size_t)n >= sizeof(part))
 		return fault(err, errlen, -ENAMETOOLONG, path, NULL);
 	fd = mkostemp(part, O_CLOEXEC);
@@ -226,8 +228,11 @@ int session_load(struct session *s, const char *path, char *err, size_t errlen)
 	const char *what = NULL;
 	struct file t;
 	struct head h;
-	int rc, fd = open_regular(path);
+	int rc, fd;
 
+	if (kv_on_disk(s->kv))
+		return fault(err, errlen, -ENOTSUP, path, "is for a KV cache in memory; one on disk is kept where it lies");
+	fd = open_regular(path);
 	if (fd < 0)
 		return fault(err, errlen, fd, path, fd == -EINVAL ? "is no regular file" : NULL);
 	rc = file_open(&t, fd, false);

@@ -30,6 +30,7 @@ struct session {
 	bool marked;
 	uint32_t mark;                  /* <= n_past, when marked */
 	void *mark_states;              /* as kv_states at the mark; NULL: no room, or no state */
+	struct { size_t n, done; uint32_t part, layer; } eval;  /* session_eval's tokens: all, through, on their way, how far */
 	session_cancel_fn cancel;
 	void *cancel_arg;
 };

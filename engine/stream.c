@@ -128,6 +128,8 @@ static void free_slot(struct stream *s, struct slot *slot)
 static void slot_done(struct stream *s, struct slot *slot)
 {
 	slot->state = SLOT_FULL;
+	if (--s->under_way == 0)
+		s->stats.busy_s += now() - s->busy_from;
 	if (slot->job.result >= 0)
 		s->stats.read += (uint64_t)slot->job.result;
 	if (!slot->direct)
@@ -165,6 +167,8 @@ static void begin(struct stream *s, uint32_t n, uint32_t id)
 	slot->job = (struct reader_job){ .fd = at.fd, .buf = slot->mem, .off = from, .tag = n,
 					 .len = (slot->need + at.align - 1) / at.align * at.align };
 	p->slot = n;
+	if (s->under_way++ == 0)
+		s->busy_from = now();
 	reader_begin(s->reader, &slot->job);
 }
 
@@ -308,8 +312,6 @@ static bool bring(struct stream *s, struct piece *p, uint32_t id, bool wait)
 	double t0;
 	uint32_t n;
 
-	while (reap(s, false))
-		;
 	if (p->slot == STREAM_NONE) {
 		n = wait ? slot_at_once(s) : free_slot_at(s, 0);
 		if (n == STREAM_NONE)
@@ -337,6 +339,8 @@ const void *stream_take(struct stream *s, const struct stream_matrix *m, uint32_
 		s->rc = s->rc != 0 ? s->rc : -ENOMEM;
 		return m->data;
 	}
+	while (reap(s, false))
+		;
 	id = first + row0 / stream_piece_rows(s, m->row_bytes);
 	p = &s->piece[id];
 	at = p->held != NULL ? p->held : p->slot == STREAM_NONE && stream_in_place(s, p) ? p->addr : NULL;

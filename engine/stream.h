@@ -66,9 +66,9 @@ const void *stream_rows(struct stream *s, const void *data, size_t row_bytes, co
 /* 0, or what the first read that failed said. */
 int stream_error(const struct stream *s);
 
-/* Bytes that were read and that are held, passes, time that was waited for reads, "io_uring" or "threads"; pieces of
- * experts that were taken, and of these what was held. */
-struct stream_stats { uint64_t read, held, passes, routed, routed_held; double wait_s; const char *kind; };
+/* Bytes that were read and that are held, passes, time that was waited for reads and in which reads were under way,
+ * "io_uring" or "threads"; pieces of experts that were taken, and of these what was held. */
+struct stream_stats { uint64_t read, held, passes, routed, routed_held; double wait_s, busy_s; const char *kind; };
 void stream_stats(const struct stream *s, struct stream_stats *out);
 
 #endif

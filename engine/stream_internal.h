@@ -60,6 +60,8 @@ struct stream {
 	char *rows;                     /* of a table */
 	size_t rows_bytes;
 	int rc;
+	uint32_t under_way;             /* reads */
+	double busy_from;               /* when the first of them began */
 	struct stream_stats stats;
 };
 

@@ -69,13 +69,14 @@ says "-ro wants a file" 1 'No such file' "$BUILD/hearth-run" -m "$model" -p x -n
 says "-ro alone says what is missing" 2 'need the file' "$BUILD/hearth-run" -m "$model" -p x -n 1 --prompt-cache-ro
 # ---- a budget
 check "the same text within a budget" same "$(run -p "$start" -n 24 --ram-budget 40M --perf)" "$text"
-check "--perf says what was read and held" grep -Eq 'budget  41\.9 MB, of that .* held; .* read in [0-9]+ passes by (io_uring|threads)' "$work/run.log"
+check "--perf says what was held" grep -Eq 'budget  41\.9 MB, of that .* held, [0-9.]+ % of the model' "$work/run.log"
+check "and what was read" grep -Eq 'stream  [0-9]+ passes, [0-9.]+ MB of weights read in each by (io_uring|threads)' "$work/run.log"
 says "a budget that is too small says what works" 1 'a budget of 1\.0 MiB is too small: .* need [0-9.]+ MiB at least' \
 	"$BUILD/hearth-run" -m "$model" -p x -n 1 --ram-budget 1M
 least=$("$BUILD/hearth-run" -m "$model" -p x -n 1 --ram-budget 1M 2>&1 | grep -Eo 'need [0-9]+' | grep -Eo '[0-9]+')
 check "and that works" "$BUILD/hearth-run" -m "$model" -p x -n 1 --ram-budget "$((least + 1))MiB"
 check "the same with the weights of one layer" same "$(run -p "$start" -n 24 --max-loaded-layers 1 --stream-ahead 1 --perf)" "$text"
-check "which is a budget as well" grep -Eq 'of that .* held; .* read in [0-9]+ passes' "$work/run.log"
+check "which is a budget as well" grep -Eq 'of that .* held, [0-9.]+ % of the model' "$work/run.log"
 check "with none nothing is read" same "$(run -p "$start" -n 24 --ram-budget none --mlock --perf)" "$text"
 check "and nothing said of a budget" test -z "$(grep budget "$work/run.log")"
 # ---- what it would take

@@ -207,6 +207,7 @@ static void keep_and_go_on(const struct tiny_arch *c, uint32_t n)
 	struct logit_rows want, got;
 	struct session *s;
 	struct model *m;
+	char err[256];
 
 	assert_int_equal(tiny_arch_open(c, &m), 0);
 	want = new_rows(m);
@@ -216,6 +217,8 @@ static void keep_and_go_on(const struct tiny_arch *c, uint32_t n)
 	session_close(s);
 	s = open_session(m, &q);
 	assert_int_equal(session_n_past(s), 0);
+	assert_int_equal(session_save(s, "saved", err, sizeof(err)), -ENOTSUP);
+	assert_int_equal(session_load(s, "saved", err, sizeof(err)), -ENOTSUP);
 	eval(s, 0, n, &got);
 	keep(s);
 	session_close(s);
