@@ -1,6 +1,6 @@
 /* run_bench.c - speeds of a model in llama-bench's words: ppN evaluates N tokens at once, tgN makes N one by one, each
- * behind a context of that many tokens with @dN.  Beside them what tgN reads of weights a second, and how much that is
- * of what this machine's memory gives. */
+ * behind a context of that many tokens with @dN, whose own speed is printed too.  Beside them what tgN takes of weights a
+ * second, and how much that is of what this machine's memory gives; of weights or a KV cache on disk, what was read. */
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/kv.h"
 #include "engine/model.h"
 #include "engine/run.h"
 #include "engine/session.h"
+#include "engine/stream.h"
 #include "kernels/kern_pool.h"
 
 #define MEMORY_BYTES ((size_t)512 << 20)
@@ -123,6 +125,12 @@ static int measure(struct run *r, const struct test *t, const uint32_t *ids, dou
 	return rc;
 }
 
+static void print_start(const struct run *r, const char *name)
+{
+	printf("| %-10s | %8.2f MiB | %7u | %-16s | ", model_arch(r->model), (double)model_bytes(r->model) / 1048576.0,
+	       session_n_threads(r->session), name);
+}
+
 static void print_row(const struct run *r, const struct test *t, const double *rates, uint32_t n, double memory)
 {
 	double sum = 0.0, squares = 0.0, mean, bytes;
@@ -136,9 +144,8 @@ static void print_row(const struct run *r, const struct test *t, const double *r
 		squares += (rates[i] - mean) * (rates[i] - mean);
 	snprintf(name, sizeof(name), t->depth > 0 ? "%s%u @ d%u" : "%s%u", t->one_by_one ? "tg" : "pp", t->n, t->depth);
 	bytes = mean * (double)model_bytes_per_token(r->model);
-	printf("| %-10s | %8.2f MiB | %7u | %-16s | %10.2f +- %-7.2f | ", model_arch(r->model),
-	       (double)model_bytes(r->model) / 1048576.0, session_n_threads(r->session), name, mean,
-	       n > 1 ? sqrt(squares / (n - 1)) : 0.0);
+	print_start(r, name);
+	printf("%10.2f +- %-7.2f | ", mean, n > 1 ? sqrt(squares / (n - 1)) : 0.0);
 	if (t->one_by_one && memory > 0.0)
 		printf("%6.2f | %9.0f %% |\n", bytes / 1e9, 100.0 * bytes / memory);
 	else
@@ -146,22 +153,77 @@ static void print_row(const struct run *r, const struct test *t, const double *r
 	fflush(stdout);
 }
 
+/* Bytes that were read so far, of weights and of the cache. */
+static uint64_t bytes_read(const struct run *r, bool *any)
+{
+	struct stream_stats w;
+	struct kv_disk_stats kv;
+
+	session_stream_stats(r->session, &w);
+	session_kv_stats(r->session, &kv);
+	*any = w.kind != NULL || r->o.kv_disk != NULL;
+	return w.read + kv.read;
+}
+
+/* n tokens, evaluated in some seconds, for which so many bytes came from disk. */
+static void print_disk(const struct run *r, uint64_t bytes, double n, double seconds)
+{
+	print_start(r, "  from disk");
+	printf("%10.2f MB a token | %6.3f | %11s |\n", (double)bytes / 1e6 / n, (double)bytes / 1e9 / seconds, "");
+	fflush(stdout);
+}
+
+/* The tokens that the test lies behind. */
+static int fill(struct run *r, const struct test *t, const uint32_t *ids)
+{
+	const double t0 = run_now();
+	int rc = session_sync(r->session, ids, t->depth);
+	char name[64];
+
+	snprintf(name, sizeof(name), "pp%u, to there", t->depth);
+	if (rc == 0) {
+		print_start(r, name);
+		printf("%10.2f %10s | %6s | %11s |\n", t->depth / (run_now() - t0), "", "", "");
+		fflush(stdout);
+	}
+	return rc;
+}
+
+static int measure_all(struct run *r, const struct test *t, const uint32_t *ids, double *rates, double memory)
+{
+	const struct test first = { t->one_by_one, t->one_by_one ? 1 : t->n, 0 };
+	uint32_t i, rounds = (uint32_t)r->o.repetitions;
+	double warm, seconds = 0.0;
+	uint64_t before;
+	bool any;
+	int rc = measure(r, &first, ids, &warm);
+
+	if (rc == 0 && t->depth > 0)
+		rc = fill(r, t, ids);
+	before = bytes_read(r, &any);
+	for (i = 0; i < rounds && rc == 0; i++) {
+		rc = measure(r, t, ids, &rates[i]);
+		seconds += t->n / rates[i];
+	}
+	if (rc != 0)
+		return rc;
+	print_row(r, t, rates, rounds, memory);
+	if (any)
+		print_disk(r, bytes_read(r, &any) - before, (double)t->n * rounds, seconds);
+	return 0;
+}
+
 static int bench_one(struct run *r, const struct test *t, double memory)
 {
-	uint32_t n = t->n > t->depth ? t->n : t->depth, i, rounds = (uint32_t)r->o.repetitions;
+	uint32_t n = t->n > t->depth ? t->n : t->depth, rounds = (uint32_t)r->o.repetitions;
 	uint32_t *ids = malloc((size_t)n * sizeof(*ids));
-	double *rates = calloc(rounds, sizeof(*rates)), warm;
-	const struct test first = { t->one_by_one, t->one_by_one ? 1 : t->n, 0 };
+	double *rates = calloc(rounds, sizeof(*rates));
 	int rc = ids != NULL && rates != NULL ? 0 : -ENOMEM;
 
-	if (rc == 0)
+	if (rc == 0) {
 		fill_tokens(ids, n, model_n_vocab(r->model));
-	if (rc == 0)
-		rc = measure(r, &first, ids, &warm);
-	for (i = 0; i < rounds && rc == 0; i++)
-		rc = measure(r, t, ids, &rates[i]);
-	if (rc == 0)
-		print_row(r, t, rates, rounds, memory);
+		rc = measure_all(r, t, ids, rates, memory);
+	}
 	free(ids);
 	free(rates);
 	return run_report(r, rc, rc == -ENOSPC ? "the test does not fit into the context (-c)" : r->o.model);
@@ -184,15 +246,20 @@ uint32_t run_bench_context(const char *tests)
 int run_bench(struct run *r)
 {
 	const char *rest = r->o.bench;
-	double memory = memory_rate(session_n_threads(r->session));
+	struct stream_stats w;
 	struct test t;
+	double memory = 0.0;
 	int status = RUN_OK;
+
+	session_stream_stats(r->session, &w);
+	if (w.kind == NULL)             /* a budget has no room for it */
+		memory = memory_rate(session_n_threads(r->session));
 
 	printf("| model      | size         | threads | test             | t/s                   | GB/s   | of memory   |\n"
 	       "| ---------- | ------------ | ------- | ---------------- | --------------------- | ------ | ----------- |\n");
 	while (*rest != '\0' && parse_test(rest, &t, &rest) && status == RUN_OK && r->signal == 0)
 		status = bench_one(r, &t, memory);
-	if (status == RUN_OK)
+	if (status == RUN_OK && memory > 0.0)
 		printf("\nmemory: %.2f GB/s read by %u threads; instructions: %s\n", memory / 1e9, session_n_threads(r->session),
 		       session_isa(r->session));
 	return status;
