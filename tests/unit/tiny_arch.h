@@ -8,6 +8,8 @@
  * Weights are about N(0, (gain / sqrt(columns))^2) with a gain of 1.25, norms about 1 +- 1/8, biases about +- 1/8, routers
  * three times as large as other weights, so that the choice of experts matters.
  *
+ * A case may be built with its layers several times over; its arrays, one element a layer, then repeat.
+ *
  * The families are in tiny_arch_FAMILY.c: what keys and tensors a file of theirs has, and how their
  * computation differs from llama's.  tests/golden holds llama.cpp's logits for each case.
  */

@@ -58,7 +58,7 @@ static void write_command_r(struct tiny_arch_file *f)
 
 static void write_cohere2(struct tiny_arch_file *f)
 {
-	static const bool local[] = { false, true, true };
+	static const bool local[] = { false, true, true, false, true, true, false, true, true };
 	const struct tiny_arch *c = tiny_arch_case(f);
 
 	dims(f);
@@ -66,7 +66,7 @@ static void write_cohere2(struct tiny_arch_file *f)
 	tiny_arch_u32(f, "rope.dimension_count", c->head_dim);
 	tiny_arch_u32(f, "vocab_size", TINY_ARCH_VOCAB);
 	if (c->flags & PATTERN)
-		tiny_arch_array(f, "attention.sliding_window_pattern", GGUF_BOOL, local, 3);
+		tiny_arch_array(f, "attention.sliding_window_pattern", GGUF_BOOL, local, c->n_layer);
 	layers(f);
 }
 

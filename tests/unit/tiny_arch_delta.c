@@ -46,14 +46,14 @@ static bool recurrent(const struct tiny_arch *c, uint32_t i)
 	if (c->flags & TAIL && i == c->n_layer - 1)
 		return false;
 	if (c->flags & PATTERN)
-		return i != 1;
+		return i % 4 != 1;
 	return (i + 1) % (c->flags & EVERY_SECOND ? 2 : 4) != 0;
 }
 
 static void keys(struct tiny_arch_file *f)
 {
 	static const int32_t sections[4] = { 2, 1, 1, 0 };
-	static const bool pattern[4] = { true, false, true, true };
+	static const bool pattern[] = { true, false, true, true, true, false, true, true };
 	const struct tiny_arch *c = tiny_arch_case(f);
 	struct delta d = delta_of(c);
 

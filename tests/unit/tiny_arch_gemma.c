@@ -102,7 +102,7 @@ static void write_gemma2(struct tiny_arch_file *f)
 
 static void write_gemma3(struct tiny_arch_file *f)
 {
-	static const bool local[] = { true, false, false, true };
+	static const bool local[] = { true, false, false, true, true, false, false, true };
 	const struct tiny_arch *c = tiny_arch_case(f);
 
 	dims(f);
@@ -112,7 +112,7 @@ static void write_gemma3(struct tiny_arch_file *f)
 		tiny_arch_f32(f, "rope.scaling.factor", 8.0f);
 	}
 	if (c->flags & PATTERN) {
-		tiny_arch_array(f, "attention.sliding_window_pattern", GGUF_BOOL, local, 4);
+		tiny_arch_array(f, "attention.sliding_window_pattern", GGUF_BOOL, local, c->n_layer);
 		tiny_arch_f32(f, "rope.freq_base_swa", 500.0f);
 		tiny_arch_f32(f, "final_logit_softcapping", 2.0f);
 	}

@@ -43,6 +43,7 @@ enum { PER_LAYER = 1, SHARED = 2, NO_V = 4, FUSED = 8 };
 #define P 8
 #define HEAD_LOCAL 16
 #define SHARED_LAYERS 2
+#define LAYERS_MOST 12
 
 /* Layers 1, 3, 5 ... are global. */
 static bool is_local(uint32_t i)
@@ -64,11 +65,11 @@ static uint32_t n_ff(const struct tiny_arch *c, uint32_t i)
 static void per_layer_keys(struct tiny_arch_file *f)
 {
 	const struct tiny_arch *c = tiny_arch_case(f);
-	int32_t kv[8], ff[8];
-	bool local[8];
+	int32_t kv[LAYERS_MOST], ff[LAYERS_MOST];
+	bool local[LAYERS_MOST];
 	uint32_t i;
 
-	for (i = 0; i < c->n_layer && i < 8; i++) {
+	for (i = 0; i < c->n_layer && i < LAYERS_MOST; i++) {
 		kv[i] = (int32_t)n_head_kv(c, i);
 		ff[i] = (int32_t)n_ff(c, i);
 		local[i] = is_local(i);

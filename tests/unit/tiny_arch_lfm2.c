@@ -18,9 +18,9 @@ enum { TIED = 1 };
 
 static void write_lfm2(struct tiny_arch_file *f)
 {
-	static const int32_t of_five[5] = { 0, 2, 0, 0, 2 }, of_four[4] = { 1, 0, 1, 0 };
+	static const int32_t of_five[] = { 0, 2, 0, 0, 2, 0, 2, 0, 0, 2 }, of_four[] = { 1, 0, 1, 0, 1, 0, 1, 0 };
 	const struct tiny_arch *c = tiny_arch_case(f);
-	const int32_t *n_kv = c->n_layer == 5 ? of_five : of_four;
+	const int32_t *n_kv = c->n_layer % 5 == 0 ? of_five : of_four;
 	uint32_t i;
 
 	tiny_arch_u32(f, "block_count", c->n_layer);
