@@ -14,9 +14,12 @@
 #	bench_title TEXT                        begin a table
 #	bench_row NAME KIND UNIT TARGET FILE    medians of FILE's lines "ours VALUE" and "other VALUE"
 #	bench_end                               say where the CSV is
+#	until_true SECONDS COMMAND...           run it until it holds; 1 when it did not by then
+#	median                                  of numbers, one a line
+#	holds TEXT COMMAND...                   say when it does not; that counts as a target missed
 #
 # KIND is rate or time; ratio is ours/other of rates and other/ours of times, so it is better when larger.  TARGET
-# may be empty.  BENCH_DIR=DIR says where to work; else TMPDIR or /tmp, or /var/tmp where that is no disk.
+# may be empty, or +-0.15 where the two should differ by no more than that.  BENCH_DIR=DIR says where to work; else TMPDIR or /tmp, or /var/tmp where that is no disk.
 set -eu
 
 BUILD=${BUILD:-build}
@@ -30,6 +33,31 @@ bench_fail()
 {
 	echo "bench: $*" >&2
 	exit 1
+}
+
+until_true()
+{
+	tries=$(($1 * 10))
+	shift
+	while ! "$@"; do
+		[ $tries -gt 0 ] || return 1
+		tries=$((tries - 1))
+		sleep 0.1
+	done
+}
+
+median()
+{
+	sort -g | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
+}
+
+holds()
+{
+	text=$1
+	shift
+	"$@" && return 0
+	echo "does not hold: $text"
+	bench_missed=$((bench_missed + 1))
 }
 
 bench_is_root()
@@ -197,8 +225,10 @@ bench_row()
 			ratio = kind == "time" ? other / ours : ours / other
 			wide = spread("ours") > spread("other") ? spread("ours") : spread("other")
 			below = target != "" && ratio < target
+			if (substr(target, 1, 2) == "+-")
+				below = ratio < 1 - substr(target, 3) || ratio > 1 + substr(target, 3)
 			printf "%-44s %12.4g %12.4g %-8s %7.3f %7s %6.0f%% %s\n", name, ours, other, unit, ratio, target, \
-				wide, below ? "below target" : ""
+				wide, below ? "missed" : ""
 			printf "%s,%.5g,%.5g,%s,%.4f,%s\n", name, ours, other, unit, ratio, target >>csv
 			exit below
 		}' && return 0
@@ -209,6 +239,6 @@ bench_row()
 bench_end()
 {
 	mv "$bench_csv.part" "$bench_csv"
-	[ "$bench_missed" -eq 0 ] || printf '\n%d below target\n' "$bench_missed"
+	[ "$bench_missed" -eq 0 ] || printf '\n%d targets missed\n' "$bench_missed"
 	printf '\nwritten: %s\n' "$bench_csv"
 }

@@ -13,69 +13,22 @@
 # each side gets there once and ROUNDS repetitions follow, of which means are printed, not medians of pairs, and the peer
 # is not run again.
 #
-# llama.cpp is taken from LLAMA_DIR, or unpacked by ../shared/oracle/llama-cpp into the build folder; without either
-# there is nothing to measure against, and the bench says so.  Files stay in the build folder, 2.2 GB for F16 and
-# 0.6 to 1.2 GB a type.
+# Files stay in the build folder, 2.2 GB for F16 and 0.6 to 1.2 GB a type.
 . tests/bench/lib.sh
+. tests/bench/runner/models.sh
 
 run=$BUILD/hearth-run
-tool=$BUILD/tests/runner_bench
-oracle=../shared/oracle/llama-cpp
 types=${TYPES:-Q4_0 Q4_K_M Q6_K Q8_0 F16 MXFP4 Q5_K_M IQ4_XS MOE}
-trace=${TRACE:-../shared/traces/moe-qwen3-30b.route}
 tests=${TESTS:-pp128 pp512 tg32}
 rounds=${ROUNDS:-9}
 threads=${THREADS:-2}
 depth=${DEPTH:-0}
-models=$BUILD/bench/models
-llama=${LLAMA_DIR:-$BUILD/bench/llama-cpp}
-
-# peer PROGRAM ARG...: of llama.cpp, in the folder of the models
-peer()
-{
-	(cd "$models" && "$here/$oracle" run "$llama" "$@")
-}
-
-get_peer()
-{
-	[ -x "$oracle" ] || bench_fail "no llama.cpp to compare with: $oracle is not there"
-	[ -d "$llama/usr" ] || "$oracle" get "$llama" >/dev/null || bench_fail "llama.cpp cannot be had"
-}
-
-# The mixture, with the shares of every eighth of the trace's 48 layers.
-get_mixture()
-{
-	[ -r "$trace" ] || bench_fail "no trace of a router: $trace is not there; leave MOE out with TYPES="
-	awk -F, '!/^#/ && $4 % 8 == 0 && $6 ~ /^[0-9]/ { n[$4]++; chosen[$4, $6]++ }
-		END { for (l = 0; l < 48; l += 8) for (e = 0; e < 128; e++) print chosen[l, e] / n[l] }' "$trace" >"$BENCH_WORK/shares"
-	"$tool" moe "$models/mixture" "$BENCH_WORK/shares" && peer llama-quantize mixture new Q4_K_M >/dev/null 2>&1 &&
-		mv "$models/new" "$models/MOE.gguf" || bench_fail "no mixture"
-	rm "$models/mixture"
-}
-
-# get_model TYPE: its file in $models
-get_model()
-{
-	[ ! -e "$models/$1.gguf" ] || return 0
-	if [ "$1" = MOE ]; then
-		get_mixture
-		return
-	fi
-	if [ ! -e "$models/F16.gguf" ]; then
-		"$tool" dense "$models/new" && mv "$models/new" "$models/F16.gguf" || bench_fail "no model"
-	fi
-	case $1 in
-	F16) return 0 ;;
-	MXFP4) peer llama-quantize --tensor-type '.*=mxfp4' F16.gguf new Q8_0 >/dev/null 2>&1 ;;
-	*) peer llama-quantize F16.gguf new "$1" >/dev/null 2>&1 ;;
-	esac && mv "$models/new" "$models/$1.gguf" || bench_fail "llama-quantize cannot make $1"
-}
 
 # ours FILE TESTS REPETITIONS: "TEST VALUE" lines
 ours()
 {
 	"$run" -m "$models/$1" --bench "$(echo $2 | tr ' ' ,)" --repetitions "$3" -t "$threads" | awk -F '|' '
-		$2 !~ /model|---/ && NF > 6 { gsub(/ /, "", $5); split($6, v, "+"); print $5, v[1] }'
+		$2 !~ /model|---|disk/ && $5 !~ /,/ && NF > 6 { gsub(/ /, "", $5); split($6, v, "+"); print $5, v[1] }'
 }
 
 # numbers pp|tg TESTS: "128,512" of "pp128 pp512 tg32"
@@ -157,10 +110,7 @@ rows()
 	done
 }
 
-here=$PWD
-case $llama in /*) ;; *) llama=$here/$llama ;; esac
 bench_begin runner
-mkdir -p "$models"
 get_peer
 bench_machine "$models"
 for type in $types; do

@@ -113,24 +113,6 @@ of_tier()
 		/}/ { if (name == tier && value != "") { print value; exit } name = value = "" }' "$mnt/.hearth/stats"
 }
 
-# until SECONDS COMMAND...: 1 when it was not so by then
-until_true()
-{
-	tries=$(($1 * 10))
-	shift
-	while ! "$@"; do
-		[ $tries -gt 0 ] || return 1
-		tries=$((tries - 1))
-		sleep 0.1
-	done
-}
-
-# Of numbers, one a line.
-median()
-{
-	sort -g | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
-}
-
 now()
 {
 	cut -d ' ' -f 1 /proc/uptime
@@ -139,16 +121,6 @@ now()
 since()
 {
 	now | awk -v from="$1" '{ printf "%.2f\n", $1 - from }'
-}
-
-# holds TEXT COMMAND...: say when it does not; that counts as a target missed
-holds()
-{
-	text=$1
-	shift
-	"$@" && return 0
-	place_say "does not hold: $text"
-	bench_missed=$((bench_missed + 1))
 }
 
 # group ROWS FUNCTION: run it when any of its rows is wanted, in a shell of its own; what it leaves is undone

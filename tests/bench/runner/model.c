@@ -4,6 +4,8 @@
  *	runner_bench moe FILE SHARES            qwen3moe, 1.3 billion: width 1024, 6 layers of 128 experts, 6 of them used,
  *	                                        chosen about as often as the file SHARES says: for each layer the share
  *	                                        of each expert in all choices
+ *	runner_bench kv FILE                    llama, 41 million: width 512, 2 layers of 8 heads and as many KV heads, so
+ *	                                        4 KiB of KV cache a token in F16
  *
  * Weights are normal with deviation 1 / sqrt(inputs), so that activations neither vanish nor grow; numbers come of
  * splitmix64 and are the same every time.  The embedding's first value is 1 for every token; in the mixture nothing is
@@ -41,6 +43,7 @@ struct writer {
 };
 
 static const struct shape dense = { "llama", 2048, 22, 32, 4, 64, 5632, 0, 0 };
+static const struct shape wide = { "llama", 512, 2, 8, 8, 64, 1536, 0, 0 };
 static const struct shape mixture = { "qwen3moe", 1024, MOE_LAYERS, 16, 4, 64, 512, EXPERTS, 6 };
 
 /* ---- numbers ---- */
@@ -147,7 +150,7 @@ static void dimensions(struct writer *w)
 	key_str(w, "general.architecture", s->arch);
 	key_str(w, "general.name", "random weights");
 	key_u32(w, ".block_count", s->layers);
-	key_u32(w, ".context_length", 32768);
+	key_u32(w, ".context_length", 131072);
 	key_u32(w, ".embedding_length", s->width);
 	key_u32(w, ".feed_forward_length", s->ff);
 	key_u32(w, ".attention.head_count", s->heads);
@@ -315,10 +318,12 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && strcmp(argv[1], "dense") == 0) {
 		w.s = &dense;
+	} else if (argc == 3 && strcmp(argv[1], "kv") == 0) {
+		w.s = &wide;
 	} else if (argc == 4 && strcmp(argv[1], "moe") == 0 && read_shares(&w, argv[3])) {
 		w.s = &mixture;
 	} else {
-		fprintf(stderr, "usage: runner_bench dense FILE | moe FILE SHARES\n");
+		fprintf(stderr, "usage: runner_bench dense FILE | kv FILE | moe FILE SHARES\n");
 		return 2;
 	}
 	w.out = fopen(argv[2], "wb");

@@ -1,8 +1,9 @@
-# place.sh - where tier.sh measures: a slow and a fast disk, control groups, a mount; sourced after lib.sh.
+# place.sh - where tier.sh, stream.sh and kv.sh measure: a slow and a fast disk, control groups, a mount; after lib.sh.
 #
-#	place_make DISK_MIB NVME_MIB            $disk and $nvme, ext4 on loop devices; 1 and a line where that cannot be
+#	place_make DISK_MIB [NVME_MIB]          $disk and $nvme, ext4 on loop devices; 1 and a line where that cannot be
 #	place_limit MB_PER_S                    limit reads from the slow disk for the whole bench; 0: no limit
-#	place_memory NAME MIB                   a control group; $place_procs is the file that a process joins by
+#	place_memory NAME MIB                   a control group, 0: without a limit; $place_procs is the file to join it by
+#	place_run FILE MIB COMMAND...           run it in a new one of those, output to FILE; $place_peak is the most MiB it had
 #	place_mount PROCS [OPTION...]           mount $home on $mnt, its daemon in that group (- : this one)
 #	place_umount                            unmount it
 #	place_undo                              undo what place_memory and place_mount did, in any state
@@ -35,11 +36,14 @@ place_make()
 	bench_is_root || { place_say "nothing can be measured: disks and control groups take root"; return 1; }
 	place_device disk "$1" || { place_say "nothing can be measured: no loop device"; return 1; }
 	disk_dev=$place_dev
-	place_device nvme "$2" || { place_say "nothing can be measured: no second loop device"; return 1; }
-	nvme_dev=$place_dev
 	disk=$BENCH_WORK/disk
-	nvme=$BENCH_WORK/nvme
-	place_read_ahead "$read_ahead" "$disk" "$nvme"
+	place_read_ahead "$read_ahead" "$disk"
+	if [ $# -gt 1 ]; then
+		place_device nvme "$2" || { place_say "nothing can be measured: no second loop device"; return 1; }
+		nvme_dev=$place_dev
+		nvme=$BENCH_WORK/nvme
+		place_read_ahead "$read_ahead" "$nvme"
+	fi
 	place_join || place_say "no limit on reads: no control group has one; rows say (bare) for what should be slow"
 }
 
@@ -103,16 +107,29 @@ place_memory()
 		group=/sys/fs/cgroup/memory/hearth-bench.$$.$1
 		mkdir "$group" || return 1
 		place_memories="$group $place_memories"
-		echo $(($2 * 1048576)) >"$group/memory.limit_in_bytes" || return 1
+		[ "$2" -eq 0 ] || echo $(($2 * 1048576)) >"$group/memory.limit_in_bytes" || return 1
 	elif [ -n "$place_group" ] && [ -e "$place_group/main" ]; then
 		group=$place_group/$1
 		mkdir "$group" || return 1
 		place_memories="$group $place_memories"
-		echo $(($2 * 1048576)) >"$group/memory.max" || return 1
+		[ "$2" -eq 0 ] || echo $(($2 * 1048576)) >"$group/memory.max" || return 1
 	else
 		return 1
 	fi
 	place_procs=$group/cgroup.procs
+}
+
+place_run()
+{
+	place_out=$1
+	place_memory run "$2" || bench_fail "no control group limits memory"
+	shift 2
+	place_rc=0
+	sh -c 'echo $$ >"$0" && exec "$@"' "$place_procs" "$@" >"$place_out" || place_rc=$?
+	place_peak=$(cat "$group/memory.max_usage_in_bytes" "$group/memory.peak" 2>/dev/null | awk '{ print $1 / 1048576; exit }')
+	place_remove "$group"
+	place_memories=${place_memories#"$group "}
+	return $place_rc
 }
 
 # A group can be removed once the last of its processes is gone, which may take a moment; what is there after a second

@@ -1,0 +1,227 @@
+#!/bin/sh
+# stream.sh - models larger than memory: hearth-run beside llama.cpp's mapping, in control groups of equal memory.
+#
+# Usage: make bench NAME=stream [MODELS="Q4_K_M MOE"] [SPEEDS="150 500 0"] [SHARES="75 50 25"] [ROUNDS=3] [TOKENS=4]
+#    or: BUILD=build [...] tests/bench/stream.sh
+#
+# The models of runner.sh lie on ext4 on a loop device with direct I/O, whose reads a control group limits to so many MB/s
+# (0: bare).  A run gets a new control group of SHARE percent of the model's bytes plus 128 MiB, with nothing of
+# the model in memory before it; the same for llama.cpp (--repack 0 -lm mmap), which runs with a read-ahead of
+# 128 KiB, 1 and 8 MiB in the first round and with the best of these in the others.  Ours is given as its budget what
+# it may exceed by 5 % or 16 MiB within the group.  Speeds are those of TOKENS tokens behind the first one.
+#
+#  speed      tokens a second, beside llama.cpp
+#  mount      the same through a hearth mount, daemon and runner in one group, the memory divided between the two
+#  read       the bytes that were read a second, beside the device's
+#  predicted  by --estimate, just before
+#  peak       the most memory that a run had in a group without a limit, beside its budget and what it may exceed it by;
+#             and what --estimate said
+. tests/bench/lib.sh
+. tests/bench/tier/place.sh
+. tests/bench/runner/models.sh
+
+run=$BUILD/hearth-run
+device_tool=$BUILD/tests/tier_bench
+list=${MODELS:-Q4_K_M MOE}
+speeds=${SPEEDS:-150 500 0}
+shares=${SHARES:-75 50 25}
+rounds=${ROUNDS:-3}
+tokens=${TOKENS:-4}
+context=512
+threads=2
+fixed=128               # MiB of a group besides the share
+daemon_mib=48           # of it for hearth's daemon
+read_ahead=4096         # KiB, of the device and the mount
+
+drop()
+{
+	dd if="$1" iflag=nocache count=0 status=none
+}
+
+# field NAME < what --estimate printed: MB of that line
+field()
+{
+	awk -v name="$1" 'index($0, "  " name) == 1 { print $(NF - 1); exit }'
+}
+
+# budget MIB: what may be promised of so much memory
+budget()
+{
+	awk -v n="$1" 'BEGIN { a = n - 16; b = n / 1.05; print int(a < b ? a : b) }'
+}
+
+# ours FILE BUDGET: to $BENCH_WORK/ours, in a group of $memory MiB
+ours()
+{
+	drop "$1"
+	place_run "$BENCH_WORK/ours" "$memory" "$run" -m "$1" -t $threads -c $context --ram-budget "$2M" --bench "tg$tokens" \
+		--repetitions 1 || place_say "ours ended with $?"
+	awk -F '|' -v test="tg$tokens" '{ gsub(/ /, "", $5) } $5 == test { split($6, v, "+"); print v[1] + 0 }' "$BENCH_WORK/ours"
+}
+
+# The bytes of that a second, GB.
+ours_read()
+{
+	awk -F '|' '$5 ~ /from disk/ { print $7 + 0 }' "$BENCH_WORK/ours"
+}
+
+# theirs READ_AHEAD
+theirs()
+{
+	place_read_ahead "$1" "$disk"
+	drop "$file"
+	(cd "$disk" && place_run "$BENCH_WORK/theirs" "$memory" "$here/$oracle" run "$llama" llama-bench -m "${file##*/}" \
+		-t $threads --no-warmup --repack 0 -lm mmap -p 0 -n "1,$tokens" -r 1 -o csv) 2>/dev/null || true
+	awk -v tokens="$tokens" '
+		NR == 1 { n = split($0, name, ","); for (i = 1; i <= n; i++) col[name[i]] = i; next }
+		{ gsub(/^"|"$/, ""); split($0, v, "\",\""); if (v[col["n_gen"]] == tokens) print v[col["avg_ts"]] }' "$BENCH_WORK/theirs"
+}
+
+# The best of the read-aheads; $best is that, KiB.
+theirs_best()
+{
+	: >"$BENCH_WORK/tries"
+	for kib in ${best:-128 1024 8192}; do
+		theirs "$kib" | awk -v kib="$kib" '{ print $1, kib }' >>"$BENCH_WORK/tries"
+	done
+	sort -gr "$BENCH_WORK/tries" | head -1 >"$BENCH_WORK/most"
+	read -r rate best <"$BENCH_WORK/most" || { place_say "llama.cpp ended: not enough memory for it"; rate=; best=; }
+	place_read_ahead "$read_ahead" "$disk"
+}
+
+target()
+{
+	case $1:$2 in
+	75:0) echo 1.8 ;;
+	*:0) echo 1 ;;
+	75:*) echo 3 ;;
+	50:*) echo 1.6 ;;
+	25:*) echo 1.15 ;;
+	esac
+}
+
+device_rate()
+{
+	drop "$file"
+	for i in 1 2 3; do
+		"$device_tool" device "$file" $((i * size / 5)) $((size / 6))
+	done | median
+}
+
+# through_mount: as ours, half of what the group has for weights kept by the daemon
+through_mount()
+{
+	held=$((size * share / 200))
+	drop "$file"
+	place_memory mount "$memory"
+	place_mount "$place_procs" --ram "${held}M"
+	"$bench_hearth" warm --tier ram --wait "$mnt/${file##*/}" >/dev/null 2>&1 || place_say "not warmed"
+	sh -c 'echo $$ >"$0" && exec "$@"' "$place_procs" "$run" -m "$mnt/${file##*/}" -t $threads -c $context \
+		--ram-budget "$(budget $((memory - held - daemon_mib)))M" --bench "tg$tokens" --repetitions 1 >"$BENCH_WORK/ours" ||
+		place_say "ours ended with $?"
+	awk -F '|' -v test="tg$tokens" '{ gsub(/ /, "", $5) } $5 == test { split($6, v, "+"); print v[1] + 0 }' "$BENCH_WORK/ours"
+	place_umount
+	place_remove "$group"
+	place_memories=${place_memories#"$group "}
+}
+
+# keep NAME: $1 of ours and $2 of the other as a pair of samples, where both are there
+keep()
+{
+	[ -z "$2" ] || [ -z "$3" ] || printf 'ours %s\nother %s\n' "$2" "$3" >>"$BENCH_WORK/$1"
+}
+
+row()
+{
+	[ ! -s "$BENCH_WORK/$1" ] || bench_row "$2" "$3" "$4" "$5" "$BENCH_WORK/$1"
+	rm -f "$BENCH_WORK/$1"
+}
+
+# One model, one device, one share.
+measure()
+{
+	memory=$((size * share / 100 + fixed))
+	mine=$(budget "$memory")
+	best=
+	i=0
+	while [ $i -lt "$rounds" ]; do
+		drop "$file"
+		place_run "$BENCH_WORK/estimate" 0 "$run" -m "$file" -t $threads -c $context --ram-budget "${mine}M" --estimate ||
+			bench_fail "no estimate"
+		predicted=$(awk '/^predicted/ { print $2 }' "$BENCH_WORK/estimate")
+		device=$(device_rate)
+		got=$(ours "$file" "$mine")
+		keep predicted "$predicted" "$got"
+		keep read "$(ours_read)" "$device"
+		theirs_best
+		keep speed "$got" "$rate"
+		keep mount "$(through_mount)" "$rate"
+		i=$((i + 1))
+	done
+	name="$type $share % ($speed)"
+	row speed "$name" rate t/s "$(target "$share" "$limit")"
+	place_say "    $memory MiB; read-ahead ${best:-?} KiB was the best for llama.cpp, the mount $read_ahead KiB"
+	row mount "$name mount" rate t/s ""
+	row read "$name read" rate GB/s "$([ "$limit" -eq 0 ] || echo 0.9)"
+	row predicted "$name predicted" rate t/s +-0.15
+}
+
+# The most memory that a run has, at every budget.
+peaks()
+{
+	bench_title "$type, peak memory without a limit"
+	drop "$file"
+	"$run" -m "$file" -t $threads -c $context --ram-budget 1G --estimate >"$BENCH_WORK/estimate" || bench_fail "no estimate"
+	least=$(field 'the least budget that works' <"$BENCH_WORK/estimate" | awk '{ print int($1 * 1e6 / 1048576) + 52 }')
+	for share in 75 50 25 10; do
+		mine=$((size * share / 100 + least))
+		drop "$file"
+		"$run" -m "$file" -t $threads -c $context --ram-budget "${mine}M" --estimate >"$BENCH_WORK/estimate" || bench_fail "no estimate"
+		said=$(field 'in all' <"$BENCH_WORK/estimate" | awk '{ print $1 * 1e6 / 1048576 }')
+		drop "$file"
+		place_run "$BENCH_WORK/ours" 0 "$run" -m "$file" -t $threads -c $context --ram-budget "${mine}M" --bench pp128,tg32 \
+			--repetitions 1 || bench_fail "ours ended"
+		keep peak "$place_peak" "$(awk -v n="$mine" 'BEGIN { a = n * 1.05; b = n + 16; print a > b ? a : b }')"
+		keep said "$place_peak" "$said"
+		row peak "$type $share % of weights" time MiB 1
+		row said "$type $share % estimate" time MiB +-0.05
+	done
+}
+
+measure_all()
+{
+	room=512
+	for type in $list; do
+		get_model "$type"
+		room=$((room + $(stat -c %s "$models/$type.gguf") / 1000000))
+	done
+	bench_space "$BENCH_WORK" $((room + 512)) || bench_fail "no room for $room MiB: try BENCH_DIR=DIR"
+	place_make "$room" || return 0
+	mnt=$BENCH_WORK/mnt
+	home=$disk
+	for type in $list; do
+		file=$disk/$type.gguf
+		cp "$models/$type.gguf" "$file"
+		sync "$file"
+		size=$(($(stat -c %s "$file") / 1048576))
+		place_limit 0
+		peaks
+		for mb in $speeds; do
+			place_limit "$mb"
+			[ "$limit" -eq "$mb" ] || continue
+			bench_title "$type, $size MiB, $speed"
+			for share in $shares; do
+				measure
+			done
+		done
+		rm "$file"
+	done
+}
+
+[ -x "$device_tool" ] || bench_fail "'$device_tool' is missing: run 'make tests'"
+bench_begin stream
+trap place_end EXIT
+get_peer
+bench_machine "$BENCH_WORK"
+measure_all
+bench_end
