@@ -102,12 +102,14 @@ static uint32_t arrived(struct ram_file *f, uint32_t i, uint64_t tick, bool scan
 	return is_counted;
 }
 
-/* What is missing of a locked unit was let go by the kernel: it is to be locked anew. */
+/* What is missing of a locked unit that was whole was let go by the kernel: it is to be locked anew.  One that never was
+ * is on its way. */
 static void counted(struct ram_file *f, uint32_t i, uint32_t bytes, uint64_t tick)
 {
 	struct ram_unit *u = &f->unit[i];
+	bool was_whole = (uint32_t)u->kib << 10 >= ram_unit_bytes(f, i);
 
-	if (u->hold == RAM_LOCKED && bytes < ram_unit_bytes(f, i) && f->r->releases < RAM_MOVES) {
+	if (u->hold == RAM_LOCKED && was_whole && bytes < ram_unit_bytes(f, i) && f->r->releases < RAM_MOVES) {
 		ram_keep_only(f, i, bytes);
 		u->tried = (uint16_t)(tick - 1);
 	} else {
