@@ -14,17 +14,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <xxhash.h>
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
+#include "engine/clock.h"
 
 int kv_disk_fail(struct kv_disk *d, int rc, const char *doing)
 {
@@ -104,21 +97,21 @@ static void write_done(struct kv_disk *d, struct kv_write *w)
 static void begin(struct kv_disk *d, struct reader_job *job)
 {
 	if (d->under_way++ == 0)
-		d->busy_from = now();
+		d->busy_from = clock_now();
 	reader_begin(d->reader, job);
 }
 
 static bool reap(struct kv_disk *d, bool wait)
 {
-	double t0 = wait ? now() : 0.0;
+	double t0 = wait ? clock_now() : 0.0;
 	struct reader_job *job = reader_done(d->reader, wait);
 
 	if (wait)
-		d->stats.wait_s += now() - t0;
+		d->stats.wait_s += clock_now() - t0;
 	if (job == NULL)
 		return false;
 	if (--d->under_way == 0)
-		d->stats.busy_s += now() - d->busy_from;
+		d->stats.busy_s += clock_now() - d->busy_from;
 	drop_pages(d, job);
 	if (job->write)
 		write_done(d, &d->write[job->tag]);

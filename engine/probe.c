@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "engine/clock.h"
 #include "engine/reader.h"
 #include "engine/weights.h"
 #include "kernels/kern.h"
@@ -20,14 +20,6 @@
 #define MATMUL_S 0.12
 #define COLS 4096u
 #define NORMAL 0x3c             /* as every byte it makes scales of all types that are plain numbers */
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void *map_memory(size_t bytes)
 {
@@ -74,7 +66,7 @@ double probe_disk(struct weights *w)
 {
 	struct reader_job job[DEPTH] = { 0 }, *done;
 	char *mem = map_memory(DEPTH * PIECE);
-	double t0 = now(), from = 0.0, t = t0, bytes = 0.0;
+	double t0 = clock_now(), from = 0.0, t = t0, bytes = 0.0;
 	struct reader *r;
 	uint32_t i, turn = 0;
 
@@ -91,7 +83,7 @@ double probe_disk(struct weights *w)
 			reader_begin(r, &job[i]);
 	}
 	while (t - t0 < DISK_S && (done = reader_done(r, true)) != NULL) {
-		t = now();
+		t = clock_now();
 		if (done->result <= 0)
 			break;
 		if (from > 0.0)
@@ -145,11 +137,11 @@ double probe_matmul(const struct kern_isa *isa, struct kern_pool *pool, uint32_t
 	j.mm.y = (float *)(void *)(mem + MATMUL_BYTES - (rows + 16) * sizeof(float));
 	j.mm.y_stride = rows;
 	j.mm.x = &acts;
-	t0 = now();
-	for (i = 0; i < 64 && now() - t0 < MATMUL_S; i++) {
-		s = now();
+	t0 = clock_now();
+	for (i = 0; i < 64 && clock_now() - t0 < MATMUL_S; i++) {
+		s = clock_now();
 		kern_pool_run(pool, run_rows, &j, rows, 64);
-		s = now() - s;
+		s = clock_now() - s;
 		if (s > 0.0 && (double)rows * (double)j.mm.row_bytes / s > best)
 			best = (double)rows * (double)j.mm.row_bytes / s;
 	}

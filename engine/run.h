@@ -50,7 +50,6 @@ struct run {
 
 /* run_main.c: one line to stderr; bytes that could steer a terminal are shown as '?'. */
 void run_error(const char *text);
-double run_now(void);                           /* seconds, monotonic */
 /* session_cancel_fn of a struct run: has a signal come? */
 bool run_interrupted(void *arg);
 /* The same between layers: the progress is shown too. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/kv.h"
+#include "engine/clock.h"
 #include "engine/model.h"
 #include "engine/run.h"
 #include "engine/session.h"
@@ -53,9 +53,9 @@ static double memory_rate(uint32_t n)
 	memset(words, 1, MEMORY_BYTES);
 	j.words = words;
 	for (i = 0; i < MEMORY_ROUNDS; i++) {
-		t0 = run_now();
+		t0 = clock_now();
 		kern_pool_run(pool, sum_words, &j, (uint32_t)(MEMORY_BYTES / sizeof(*words) / WORDS), 1);
-		best = fmax(best, (double)MEMORY_BYTES / (run_now() - t0));
+		best = fmax(best, (double)MEMORY_BYTES / (clock_now() - t0));
 	}
 	kern_pool_close(pool);
 	free(words);
@@ -116,12 +116,12 @@ static int measure(struct run *r, const struct test *t, const uint32_t *ids, dou
 		rc = session_sync(r->session, ids, t->depth);
 	else
 		session_reset(r->session);
-	t0 = run_now();
+	t0 = clock_now();
 	if (!t->one_by_one && rc == 0)
 		rc = session_eval(r->session, ids, t->n, NULL, NULL);
 	for (i = 0; t->one_by_one && i < t->n && rc == 0; i++)
 		rc = session_eval(r->session, ids + i, 1, NULL, NULL);
-	*rate = (double)t->n / (run_now() - t0);
+	*rate = (double)t->n / (clock_now() - t0);
 	return rc;
 }
 
@@ -153,16 +153,12 @@ static void print_row(const struct run *r, const struct test *t, const double *r
 	fflush(stdout);
 }
 
-/* Bytes that were read so far, of weights and of the cache. */
-static uint64_t bytes_read(const struct run *r, bool *any)
+static bool streams(const struct run *r)
 {
 	struct stream_stats w;
-	struct kv_disk_stats kv;
 
 	session_stream_stats(r->session, &w);
-	session_kv_stats(r->session, &kv);
-	*any = w.kind != NULL || r->o.kv_disk != NULL;
-	return w.read + kv.read;
+	return w.kind != NULL;
 }
 
 /* n tokens, evaluated in some seconds, for which so many bytes came from disk. */
@@ -176,14 +172,14 @@ static void print_disk(const struct run *r, uint64_t bytes, double n, double sec
 /* The tokens that the test lies behind. */
 static int fill(struct run *r, const struct test *t, const uint32_t *ids)
 {
-	const double t0 = run_now();
+	const double t0 = clock_now();
 	int rc = session_sync(r->session, ids, t->depth);
 	char name[64];
 
 	snprintf(name, sizeof(name), "pp%u, to there", t->depth);
 	if (rc == 0) {
 		print_start(r, name);
-		printf("%10.2f %10s | %6s | %11s |\n", t->depth / (run_now() - t0), "", "", "");
+		printf("%10.2f %10s | %6s | %11s |\n", t->depth / (clock_now() - t0), "", "", "");
 		fflush(stdout);
 	}
 	return rc;
@@ -195,12 +191,11 @@ static int measure_all(struct run *r, const struct test *t, const uint32_t *ids,
 	uint32_t i, rounds = (uint32_t)r->o.repetitions;
 	double warm, seconds = 0.0;
 	uint64_t before;
-	bool any;
 	int rc = measure(r, &first, ids, &warm);
 
 	if (rc == 0 && t->depth > 0)
 		rc = fill(r, t, ids);
-	before = bytes_read(r, &any);
+	before = session_bytes_read(r->session);
 	for (i = 0; i < rounds && rc == 0; i++) {
 		rc = measure(r, t, ids, &rates[i]);
 		seconds += t->n / rates[i];
@@ -208,8 +203,8 @@ static int measure_all(struct run *r, const struct test *t, const uint32_t *ids,
 	if (rc != 0)
 		return rc;
 	print_row(r, t, rates, rounds, memory);
-	if (any)
-		print_disk(r, bytes_read(r, &any) - before, (double)t->n * rounds, seconds);
+	if (streams(r) || r->o.kv_disk != NULL)
+		print_disk(r, session_bytes_read(r->session) - before, (double)t->n * rounds, seconds);
 	return 0;
 }
 
@@ -246,13 +241,11 @@ uint32_t run_bench_context(const char *tests)
 int run_bench(struct run *r)
 {
 	const char *rest = r->o.bench;
-	struct stream_stats w;
 	struct test t;
 	double memory = 0.0;
 	int status = RUN_OK;
 
-	session_stream_stats(r->session, &w);
-	if (w.kind == NULL)             /* a budget has no room for it */
+	if (!streams(r))                /* a budget has no room for it */
 		memory = memory_rate(session_n_threads(r->session));
 
 	printf("| model      | size         | threads | test             | t/s                   | GB/s   | of memory   |\n"

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/chat.h"
+#include "engine/clock.h"
 #include "engine/model.h"
 #include "engine/run.h"
 #include "engine/run_guard.h"
@@ -153,7 +154,7 @@ static int evaluate(struct talk *t)
 {
 	struct run *r = t->r;
 	uint32_t *ids = NULL;
-	double t0 = run_now();
+	double t0 = clock_now();
 	size_t n = 0, kept, i;
 	int rc = encode_all(t, &ids, &n);
 
@@ -168,7 +169,7 @@ static int evaluate(struct talk *t)
 	run_progress_begin(r, n - kept);
 	rc = session_sync(r->session, ids, n);
 	run_progress_end(r);
-	r->prompt_s += run_now() - t0;
+	r->prompt_s += clock_now() - t0;
 	r->n_evaluated += n - kept;
 	for (i = r->cached ? kept : 0; i < n; i++)      /* of a prompt cache nothing was accepted yet */
 		sampler_accept(r->sampler, ids[i]);

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/clock.h"
 #include "engine/kv.h"
 #include "engine/model.h"
 #include "engine/run.h"
@@ -42,14 +43,6 @@ void run_error(const char *text)
 	for (p = text; *p != '\0'; p++)
 		fputc((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p, stderr);
 	fputc('\n', stderr);
-}
-
-double run_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 bool run_interrupted(void *arg)
@@ -409,7 +402,7 @@ static void print_perf(const struct run *r)
 
 static int run(struct run *r)
 {
-	double t0 = run_now();
+	double t0 = clock_now();
 	int status = open_model(r);
 
 	if (status != RUN_OK)
@@ -418,7 +411,7 @@ static int run(struct run *r)
 		return print_ids(r);
 	if ((status = open_session(r)) != RUN_OK || r->o.estimate)
 		return status;
-	r->load_s = run_now() - t0;
+	r->load_s = clock_now() - t0;
 	if (r->o.bench != NULL)
 		return run_bench(r);
 	if (r->o.perplexity != NULL)

@@ -4,36 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "engine/kv.h"
+#include "engine/clock.h"
 #include "engine/run.h"
 #include "engine/session.h"
-#include "engine/stream.h"
 
 #define FIRST_S 0.5             /* shorter prompts have no line */
 #define EACH_S 0.1
 #define CELLS 24
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* Bytes of weights and cache that were read from disk so far. */
-static uint64_t bytes_read(const struct run *r)
-{
-	struct stream_stats weights;
-	struct kv_disk_stats cache;
-
-	session_stream_stats(r->session, &weights);
-	session_kv_stats(r->session, &cache);
-	return weights.read + cache.read;
-}
 
 void run_progress_begin(struct run *r, size_t n)
 {
@@ -41,10 +20,10 @@ void run_progress_begin(struct run *r, size_t n)
 
 	memset(p, 0, sizeof(*p));
 	p->on = n > 0 && isatty(STDERR_FILENO) == 1;
-	p->from = now();
+	p->from = clock_now();
 	p->next = p->from + FIRST_S;
 	p->n = n;
-	p->read = bytes_read(r);
+	p->read = session_bytes_read(r->session);
 }
 
 void run_progress_end(struct run *r)
@@ -90,13 +69,13 @@ void run_progress_draw(struct run *r)
 	char line[128];
 	double t;
 
-	if (!p->on || (t = now()) < p->next)
+	if (!p->on || (t = clock_now()) < p->next)
 		return;
 	p->next = t + EACH_S;
 	p->drawn = true;
 	ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
 	run_progress_line(line, sizeof(line), size.ws_col > 0 ? size.ws_col : 80, session_share_done(r->session), p->n, t - p->from,
-			  bytes_read(r) - p->read);
+			  session_bytes_read(r->session) - p->read);
 	fprintf(stderr, "\r%s\033[K", line);
 	fflush(stderr);
 }

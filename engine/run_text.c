@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/clock.h"
 #include "engine/model.h"
 #include "engine/run.h"
 #include "engine/run_output.h"
@@ -29,7 +30,7 @@ static int eval_prompt(struct run *r)
 {
 	struct logits_file l = { NULL, model_n_vocab(r->model) };
 	size_t i, kept = session_kept(r->session, r->prompt, r->n_prompt);
-	double t0 = run_now();
+	double t0 = clock_now();
 	int rc;
 
 	if (r->o.logits != NULL) {
@@ -43,7 +44,7 @@ static int eval_prompt(struct run *r)
 	else
 		rc = session_sync(r->session, r->prompt, r->n_prompt);
 	run_progress_end(r);
-	r->prompt_s += run_now() - t0;
+	r->prompt_s += clock_now() - t0;
 	r->n_evaluated += r->n_prompt - kept;
 	if (l.f != NULL) {
 		errno = 0;
@@ -114,10 +115,10 @@ static int take_next(void *arg, uint32_t n_past, const float *logits, uint32_t *
 static int one(struct making *t, uint32_t *id)
 {
 	struct session *s = t->r->session;
-	double t0 = run_now();
+	double t0 = clock_now();
 	int rc = session_eval(s, id, 1, NULL, NULL);
 
-	t->r->decode_s += run_now() - t0;
+	t->r->decode_s += clock_now() - t0;
 	if (rc != 0)
 		return rc;
 	t->r->n_passes++;
@@ -128,12 +129,12 @@ static int one(struct making *t, uint32_t *id)
 static int several(struct making *t, uint32_t *id)
 {
 	struct run *r = t->r;
-	double t0 = run_now();
+	double t0 = clock_now();
 	int rc, out;
 
 	run_output_hold(t->out);
 	rc = run_spec_pass(r->spec, id, r->o.n_predict >= 0 ? r->o.n_predict - t->made : -1, take_next, t);
-	r->decode_s += run_now() - t0;
+	r->decode_s += clock_now() - t0;
 	r->n_passes++;
 	if (rc < 0 && t->rc == 0) {
 		run_output_drop(t->out);

@@ -406,3 +406,13 @@ void session_stream_stats(const struct session *s, struct stream_stats *out)
 	if (s->stream != NULL)
 		stream_stats(s->stream, out);
 }
+
+uint64_t session_bytes_read(const struct session *s)
+{
+	struct stream_stats weights;
+	struct kv_disk_stats cache;
+
+	session_stream_stats(s, &weights);
+	session_kv_stats(s, &cache);
+	return weights.read + cache.read;
+}

@@ -132,5 +132,7 @@ uint64_t session_kv_bytes(const struct session *s);     /* memory reserved for t
 uint64_t session_bytes(const struct session *s);        /* memory besides weights */
 /* Of a session whose weights are streamed (stream.h); zeros, and kind NULL, of another. */
 void session_stream_stats(const struct session *s, struct stream_stats *out);
+/* Bytes of weights and of the KV cache that were read from disk so far. */
+uint64_t session_bytes_read(const struct session *s);
 
 #endif

@@ -7,16 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
+#include "engine/clock.h"
 
 static int fault(char *err, size_t errlen, int rc, const char *what)
 {
@@ -129,7 +122,7 @@ static void slot_done(struct stream *s, struct slot *slot)
 {
 	slot->state = SLOT_FULL;
 	if (--s->under_way == 0)
-		s->stats.busy_s += now() - s->busy_from;
+		s->stats.busy_s += clock_now() - s->busy_from;
 	if (slot->job.result >= 0)
 		s->stats.read += (uint64_t)slot->job.result;
 	if (!slot->direct)
@@ -168,7 +161,7 @@ static void begin(struct stream *s, uint32_t n, uint32_t id)
 					 .len = (slot->need + at.align - 1) / at.align * at.align };
 	p->slot = n;
 	if (s->under_way++ == 0)
-		s->busy_from = now();
+		s->busy_from = clock_now();
 	reader_begin(s->reader, &slot->job);
 }
 
@@ -322,10 +315,10 @@ static bool bring(struct stream *s, struct piece *p, uint32_t id, bool wait)
 		return true;
 	if (!wait)
 		return false;
-	t0 = now();
+	t0 = clock_now();
 	while (s->slot[p->slot].state == SLOT_READING && reap(s, true))
 		;
-	s->stats.wait_s += now() - t0;
+	s->stats.wait_s += clock_now() - t0;
 	return s->slot[p->slot].state == SLOT_FULL;
 }
 

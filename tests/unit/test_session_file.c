@@ -35,17 +35,6 @@ struct fixture {
 	uint32_t ids[N_IDS];
 };
 
-static const struct tiny_arch *case_named(const char *name)
-{
-	const struct tiny_arch *c;
-	unsigned i;
-
-	for (i = 0; (c = tiny_arch_at(i)) != NULL && strcmp(c->name, name) != 0; i++)
-		;
-	assert_non_null(c);
-	return c;
-}
-
 static struct model *open_model(const struct tiny_arch *c)
 {
 	struct model *m = NULL;
@@ -130,7 +119,7 @@ static void test_empty(void **state)
 	struct fixture f;
 	struct session *s;
 
-	open_fixture(&f, case_named(*state));
+	open_fixture(&f, tiny_arch_named(*state));
 	s = open_session(&f, &plain);
 	assert_int_equal(session_save(s, f.path, f.err, sizeof(f.err)), 0);
 	assert_int_equal(session_eval(s, f.ids, HALF, NULL, NULL), 0);
@@ -165,7 +154,7 @@ static void test_of_others(void **state)
 	struct fixture f;
 	struct model *own;
 
-	open_fixture(&f, case_named(*state));
+	open_fixture(&f, tiny_arch_named(*state));
 	save_half(&f, last);
 	p.type_k = KERN_F16;
 	refused(&f, &p, "-ctk");
@@ -176,7 +165,7 @@ static void test_of_others(void **state)
 	p.n_ctx = HALF - 1;
 	refused(&f, &p, "-c");
 	own = f.m;
-	like = *case_named(*state);
+	like = *tiny_arch_named(*state);
 	like.seed++;                    /* as large, and with the same keys */
 	f.m = open_model(&like);
 	refused(&f, &plain, "another model");
@@ -192,7 +181,7 @@ static void test_other_ropes(void **state)
 	float last[TINY_ARCH_VOCAB];
 	struct fixture f;
 
-	open_fixture(&f, case_named(*state));
+	open_fixture(&f, tiny_arch_named(*state));
 	save_half(&f, last);
 	p.n_ctx = 40;                   /* all tokens fit, but in a short context */
 	refused(&f, &p, "context of another length");
@@ -204,7 +193,7 @@ static void test_no_cache(void **state)
 	struct fixture f;
 	struct session *s;
 
-	open_fixture(&f, case_named(*state));
+	open_fixture(&f, tiny_arch_named(*state));
 	scratch_file(f.dir, "cache", "GGUF and other things that are longer than a head, so that all of a head is there.....", 86);
 	refused(&f, &plain, "no prompt cache");
 	scratch_file(f.dir, "cache", "", 0);
@@ -230,7 +219,7 @@ static void test_damaged(void **state)
 	size_t len, i;
 	FILE *in;
 
-	open_fixture(&f, case_named(*state));
+	open_fixture(&f, tiny_arch_named(*state));
 	save_half(&f, last);
 	in = fopen(f.path, "rb");
 	assert_non_null(in);

@@ -155,17 +155,6 @@ static void test_case(void **state)
 
 /* ---- kept files ---------------------------------------------------------------------------------- */
 
-static const struct tiny_arch *case_named(const char *name)
-{
-	const struct tiny_arch *c;
-	unsigned i;
-
-	for (i = 0; (c = tiny_arch_at(i)) != NULL && strcmp(c->name, name) != 0; i++)
-		;
-	assert_non_null(c);
-	return c;
-}
-
 static struct session_params kept_params(void)
 {
 	struct session_params p = params();
@@ -252,8 +241,8 @@ static void test_keep(void **state)
 	(void)state;
 	keep_and_go_on(tiny_arch_at(0), 700);
 	keep_and_go_on(tiny_arch_at(0), 512);
-	keep_and_go_on(case_named("deepseek2"), 300);
-	keep_and_go_on(case_named("qwen3next"), 600);
+	keep_and_go_on(tiny_arch_named("deepseek2"), 300);
+	keep_and_go_on(tiny_arch_named("qwen3next"), 600);
 }
 
 /* A run that changes a chunk in the middle and does not keep it leaves no file to begin with. */

@@ -54,18 +54,6 @@ static void close_place(struct place *pl)
 	unlink(pl->path);
 }
 
-static const struct tiny_arch *case_of(const char *name)
-{
-	const struct tiny_arch *c;
-	unsigned i;
-
-	for (i = 0; (c = tiny_arch_at(i)) != NULL; i++)
-		if (strcmp(c->name, name) == 0)
-			return c;
-	fail_msg("no case %s", name);
-	return NULL;
-}
-
 /* ---- a text ---------------------------------------------------------------------------------------- */
 
 /* How a text is made. */
@@ -294,7 +282,7 @@ static void test_case(void **state)
 	struct place pl, other;
 
 	open_place(&pl, c);
-	open_place(&other, case_of(c->seed % 2 == 0 ? "qwen35" : "llama"));
+	open_place(&other, tiny_arch_named(c->seed % 2 == 0 ? "qwen35" : "llama"));
 	make_prompt(prompt, c->seed);
 	check_rule(&greedy, &pl, &other, prompt);
 	check_rule(&drawn, &pl, &other, prompt);
@@ -319,7 +307,7 @@ static void check_itself(const char *name, bool least)
 	struct place pl;
 	char err[256];
 
-	open_place(&pl, case_of(name));
+	open_place(&pl, tiny_arch_named(name));
 	make_prompt(prompt, 3);
 	run_spec_need(&sp, &p);
 	plain(&want, &rule, &pl, prompt);
@@ -379,7 +367,7 @@ static void test_repetition(void **state)
 	int rc;
 
 	(void)state;
-	open_place(&pl, case_of("llama"));
+	open_place(&pl, tiny_arch_named("llama"));
 	run_spec_need(&sp, &p);
 	assert_int_equal(session_open(&main_session, pl.m, &p, err, sizeof(err)), 0);
 	assert_int_equal(run_spec_new(&spec, &sp, main_session, NULL, pl.tok), 0);
@@ -413,7 +401,7 @@ static void test_short_draft(void **state)
 	char err[256];
 
 	(void)state;
-	open_place(&pl, case_of("llama"));
+	open_place(&pl, tiny_arch_named("llama"));
 	make_prompt(prompt, 3);
 	run_spec_need(&sp, &p);
 	plain(&want, &rule, &pl, prompt);
@@ -457,13 +445,13 @@ static void test_draft_refused(void **state)
 	size_t len;
 
 	(void)state;
-	open_place(&pl, case_of("llama"));
+	open_place(&pl, tiny_arch_named("llama"));
 	assert_int_equal(run_draft_open(&draft, "/nosuch.gguf", pl.tok, 128, &p, err, sizeof(err)), -ENOENT);
 	assert_int_equal(tiny_model_file(&tiny_model_plain, path), 0);
 	assert_int_equal(run_draft_open(&draft, path, pl.tok, 128, &p, err, sizeof(err)), -EINVAL);
 	assert_non_null(strstr(err, "it has 320 tokens, the model 128"));
 	unlink(path);
-	assert_int_equal(tiny_arch_build(case_of("llama"), &bytes, &len), 0);
+	assert_int_equal(tiny_arch_build(tiny_arch_named("llama"), &bytes, &len), 0);
 	find_last(bytes, len, wo, sizeof(wo) - 1)[8] = 'W';
 	assert_int_equal(tiny_model_write(bytes, len, path), 0);
 	free(bytes);
@@ -508,7 +496,7 @@ static void check_try(const char *name)
 	char err[256];
 	bool state;
 
-	open_place(&pl, case_of(name));
+	open_place(&pl, tiny_arch_named(name));
 	for (i = 0; i < 17; i++)
 		ids[i] = 20 + i;
 	assert_int_equal(session_open(&s, pl.m, &p, err, sizeof(err)), 0);

@@ -45,6 +45,18 @@ const struct tiny_arch *tiny_arch_at(unsigned i)
 	return NULL;
 }
 
+const struct tiny_arch *tiny_arch_named(const char *name)
+{
+	const struct tiny_arch *c;
+	unsigned i;
+
+	for (i = 0; (c = tiny_arch_at(i)) != NULL; i++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	fprintf(stderr, "no case %s\n", name);
+	abort();
+}
+
 /* ---- keys ------------------------------------------------------------------------------------------ */
 
 /* What Ollama calls an architecture, a key or a tensor; a key that becomes "-" it does not write. */

@@ -56,6 +56,8 @@ struct tiny_arch {
 
 /* The i-th case of all families, NULL after the last. */
 const struct tiny_arch *tiny_arch_at(unsigned i);
+/* The first of that name, which there is: anything else ends the program. */
+const struct tiny_arch *tiny_arch_named(const char *name);
 
 /* 0 and an owned buffer; -ENOMEM, -EFBIG. */
 int tiny_arch_build(const struct tiny_arch *c, unsigned char **out, size_t *len)
