@@ -414,7 +414,8 @@ static void fill_committed(void *ctx, int rc)
 	if (rc == 0) {
 		f->blob->in_map = true;
 	} else {
-		t->frozen = t->frozen || map_read_only(t->map) != 0;
+		if (map_read_only(t->map) != 0)
+			t->frozen = true;
 		fill_stop(f, FILL_FAILED);
 	}
 	fill_settle_sync(f, rc == 0);
@@ -443,7 +444,8 @@ void fill_commit(struct fill *f)
 		f->commit_waits = true;
 		return;
 	}
-	t->frozen = t->frozen || rc == -EROFS;
+	if (rc == -EROFS)
+		t->frozen = true;
 	fill_stop(f, FILL_FAILED);
 	fill_settle_sync(f, false);
 }

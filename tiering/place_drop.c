@@ -37,11 +37,13 @@ bool place_drop_copy(struct tier *t, struct blob *b, unsigned c)
 	struct ram_file *ram = NULL;
 	struct cache_copy *file;
 	uint64_t bytes, id;
+	bool in_map;
 	int rc;
 
 	pthread_mutex_lock(&t->lock);
 	file = b->copy[c].file;
 	id = b->id;
+	in_map = b->in_map;     /* a fill of another cache may put it there meanwhile: no row of this one */
 	blob_forget_copy(b, c);
 	b->copy[c].file = NULL;
 	if (!blob_has_token(t, b, b->ram_token)) {
@@ -50,7 +52,7 @@ bool place_drop_copy(struct tier *t, struct blob *b, unsigned c)
 	}
 	pthread_mutex_unlock(&t->lock);
 	ram_file_put(ram);
-	rc = id != 0 && b->in_map ? place_commit_drop(t, id, c, NULL, 0) : 0;
+	rc = id != 0 && in_map ? place_commit_drop(t, id, c, NULL, 0) : 0;
 	if (rc == 0 && file == NULL)    /* no id: its first fill did not come as far as a file */
 		rc = id != 0 ? cache_copy_get(k->cache, id, b->size, false, NULL, &file) : -ENOENT;
 	bytes = b->copy[c].reserved ? blob_copy_bytes(b) : b->copy[c].part_bytes;

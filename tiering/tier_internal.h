@@ -191,7 +191,7 @@ struct tier {
 	struct heat_clock clock;                /* of all caches together */
 	uint64_t touches;                       /* since the last tick */
 	struct tier_file *writing;              /* opens for writing, of every blob and of none that is still one */
-	bool frozen;                            /* the map can no longer be written: caches stay as they are */
+	_Atomic bool frozen;                    /* the map can no longer be written: caches stay as they are; read by anybody */
 	struct tier_counts served[TIER_CACHE_MAX + 1];
 };
 
