@@ -140,6 +140,7 @@ struct ram_file {
 	uint64_t order_ms;              /* when the last order began */
 	/* what is seen and held */
 	uint64_t resident, kept, locked;
+	uint32_t torn;                  /* locked units of which some is not resident */
 	uint64_t sampled_ms, changed_ms;        /* the last look, and the last that saw a change */
 	uint64_t busy_ms;               /* between looks while it changes: what a look takes sets it */
 	uint64_t refault_ms;            /* the last; 0: none */
@@ -216,6 +217,8 @@ struct ram {
 
 uint64_t ram_now_ms(void);
 uint32_t ram_unit_bytes(const struct ram_file *f, uint32_t i);
+/* Locked, but the kernel let some of it go. */
+bool ram_is_torn(const struct ram_file *f, uint32_t i);
 static inline uint64_t ram_id(const struct ram_file *f, uint32_t i)
 {
 	return (uint64_t)f->index << 32 | i;

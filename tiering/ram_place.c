@@ -17,11 +17,17 @@ void ram_event(struct ram *r, const char *type, const char *label, const char *f
 	r->event(r->ctx, type, label, text);
 }
 
+bool ram_is_torn(const struct ram_file *f, uint32_t i)
+{
+	return f->unit[i].hold == RAM_LOCKED && (uint32_t)f->unit[i].kib << 10 < ram_unit_bytes(f, i);
+}
+
 void ram_set_hold(struct ram_file *f, uint32_t i, enum ram_hold hold, uint32_t bytes)
 {
 	struct ram_unit *u = &f->unit[i];
 	uint64_t was = (uint64_t)u->kib << 10, is;
 
+	f->torn -= ram_is_torn(f, i);
 	if (u->hold == RAM_KEPT) {
 		f->kept -= was;
 		f->r->kept -= was;
@@ -39,6 +45,7 @@ void ram_set_hold(struct ram_file *f, uint32_t i, enum ram_hold hold, uint32_t b
 		f->locked += is;
 		f->r->locked += is;
 	}
+	f->torn += ram_is_torn(f, i);
 }
 
 void ram_flush(struct ram *r)

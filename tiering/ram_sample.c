@@ -4,6 +4,7 @@
  * not; one, it is on its way and stays what it was.  Locked units seldom go and are looked at one tick in
  * sixteen; as often the bytes of what is held are counted.  They can go: a kernel that compacts memory splits
  * large folios, and takes those of files out of locked mappings too (unmap_folio() in its mm/huge_memory.c).
+ * A unit that lost something is looked at every time until it is whole again; what is left of it stays locked.
  *
  * A unit that comes and goes between two looks is not seen.  In a loop whose passes take a whole number of
  * ticks it would be the same units every time, and the others would seem the hotter: so a file in which
@@ -63,7 +64,7 @@ static bool is_turn(uint32_t i, uint64_t tick)
 static void look_all(struct ram_file *f, uint64_t tick, bool all)
 {
 	for (uint32_t i = 0; i < f->units; i++) {
-		if (all || f->unit[i].hold != RAM_LOCKED || is_turn(i, tick))
+		if (all || f->unit[i].hold != RAM_LOCKED || ram_is_torn(f, i) || is_turn(i, tick))
 			look(f, i);
 	}
 }
@@ -102,21 +103,6 @@ static uint32_t arrived(struct ram_file *f, uint32_t i, uint64_t tick, bool scan
 	return is_counted;
 }
 
-/* What is missing of a locked unit that was whole was let go by the kernel: it is to be locked anew.  One that never was
- * is on its way. */
-static void counted(struct ram_file *f, uint32_t i, uint32_t bytes, uint64_t tick)
-{
-	struct ram_unit *u = &f->unit[i];
-	bool was_whole = (uint32_t)u->kib << 10 >= ram_unit_bytes(f, i);
-
-	if (u->hold == RAM_LOCKED && was_whole && bytes < ram_unit_bytes(f, i) && f->r->releases < RAM_MOVES) {
-		ram_keep_only(f, i, bytes);
-		u->tried = (uint16_t)(tick - 1);
-	} else {
-		ram_set_hold(f, i, (enum ram_hold)u->hold, bytes);
-	}
-}
-
 /* Units that are not held and may be refaulted: all that are not resident without ever going. */
 static uint32_t moving(const struct ram_file *f, uint64_t tick)
 {
@@ -152,9 +138,9 @@ static void take_over(struct ram_file *f, uint64_t tick, bool all)
 			changes++;
 			u->flags &= (uint8_t)~RAM_THERE;
 			if (u->hold != RAM_FREE)
-				counted(f, i, 0, tick);
-		} else if (u->hold != RAM_FREE && (all || is_turn(i, tick))) {
-			counted(f, i, ram_hold_bytes(f, i), tick);
+				ram_set_hold(f, i, (enum ram_hold)u->hold, 0);
+		} else if (u->hold != RAM_FREE && (all || ram_is_torn(f, i) || is_turn(i, tick))) {
+			ram_set_hold(f, i, (enum ram_hold)u->hold, ram_hold_bytes(f, i));
 		}
 	}
 	rest = refaults > 0 ? moving(f, tick) : 0;

@@ -2,7 +2,8 @@
  *
  * A file's units are locked when it is pinned or was warmed, or for as long as refaults are seen in it: the
  * kernel takes what is wanted.  What is locked was resident already, so locking reads nothing: a unit that was
- * admitted and went before it could be locked is locked when its clients have read it again.
+ * admitted and went before it could be locked is locked when its clients have read it again.  So is what the kernel took
+ * out of a locked one, whose rest stays locked meanwhile: in a loop larger than memory it would be lost at once.
  */
 #include "tiering/ram_internal.h"
 
@@ -23,9 +24,11 @@ bool ram_wants_lock(const struct ram_file *f)
 	return f->warm || (f->refault_ms != 0 && ram_now_ms() - f->refault_ms < REFAULTS_LAST_MS);
 }
 
-static bool may_try(const struct ram_unit *u, uint64_t tick)
+static bool may_try(const struct ram_file *f, uint32_t i, uint64_t tick)
 {
-	return u->hold == RAM_KEPT && (u->flags & RAM_THERE) && !(u->flags & (RAM_FOREIGN | RAM_BAD)) &&
+	const struct ram_unit *u = &f->unit[i];
+
+	return (u->hold == RAM_KEPT || ram_is_torn(f, i)) && (u->flags & RAM_THERE) && !(u->flags & (RAM_FOREIGN | RAM_BAD)) &&
 	       u->tried != (uint16_t)tick;
 }
 
@@ -36,14 +39,16 @@ static void locked(struct ram_file *f, uint32_t i, int rc, uint32_t bytes)
 	struct ram *r = f->r;
 
 	if (rc == 0) {
+		r->lockable -= bytes - (u->hold == RAM_LOCKED ? (int64_t)u->kib << 10 : 0);
 		ram_set_hold(f, i, RAM_LOCKED, bytes);
-		r->lockable -= bytes;
 	} else if (rc == -EXDEV) {
 		u->flags |= RAM_FOREIGN;
 	} else if (rc == -EPERM) {
 		r->why_not_locked = "mlock2 was refused: it needs CAP_IPC_LOCK, or a limit of locked memory (RLIMIT_MEMLOCK) "
 				    "as large as the files";
-	} else if (rc != -EAGAIN && rc != -ENOMEM) {
+	} else if (rc == -ENOMEM) {
+		ram_set_hold(f, i, RAM_KEPT, (uint32_t)u->kib << 10);
+	} else if (rc != -EAGAIN) {
 		u->flags |= RAM_BAD;
 		ram_give_up(f, i);
 	}
@@ -71,7 +76,7 @@ static bool harden(struct ram_file *f, uint64_t tick)
 	int rc[RAM_BATCH];
 
 	for (uint32_t i = 0; i < f->units && n < RAM_BATCH; i++) {
-		if (!may_try(&f->unit[i], tick))
+		if (!may_try(f, i, tick))
 			continue;
 		if (left < (int64_t)RAM_UNIT_BYTES) {
 			if (++r->tight >= TIGHT_LOOKS && !f->pin && !f->warm)
@@ -123,7 +128,7 @@ bool ram_strength(struct ram *r, uint64_t tick)
 		if (!ram_wants_lock(f)) {
 			if (f->locked > 0)
 				soften(f);
-		} else if (f->kept > 0) {
+		} else if (f->kept > 0 || f->torn > 0) {
 			more = harden(f, tick) || more;
 		}
 	}
