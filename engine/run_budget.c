@@ -31,7 +31,7 @@ uint64_t run_budget_default(const struct model *m, const struct session_params *
 	if (room_read(&room, root) != 0 || session_sizes(m, &free_of, &z, err, sizeof(err)) != 0)
 		return 0;               /* what is wrong session_open will say */
 	usable = room.left - head_room(room.left);
-	need = z.kv + z.graph + z.other + p->others + model_bytes(m);
+	need = z.kv + z.graph + z.other + model_bytes(m);
 	if (need <= usable)
 		return 0;
 	snprintf(line, len, "%.1f GB are needed and %.1f GB of memory are free for it: weights that do not fit are read as needed "

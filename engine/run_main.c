@@ -5,6 +5,7 @@
  * ends in order; the signal is raised again at the very end.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -150,6 +151,14 @@ static int open_spec(struct run *r, const struct run_spec_params *spec, char *er
 	return rc;
 }
 
+/* What is allocated so far: the tokenizer above all. */
+static uint64_t heap_bytes(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return m.uordblks + m.hblkhd;
+}
+
 static int open_session(struct run *r)
 {
 	struct run_spec_params spec;
@@ -162,6 +171,8 @@ static int open_session(struct run *r)
 		.n_batch_most = (uint32_t)r->o.n_batch, .layers_ahead = (uint32_t)r->o.stream_ahead,
 		.layers_most = (uint32_t)r->o.max_loaded_layers,
 		.budget = r->o.ram_budget > 0 ? (uint64_t)r->o.ram_budget : 0,
+		.others = heap_bytes(),
+		.n_logits = r->o.perplexity == NULL && r->o.logits == NULL ? 1 : 0,
 		.kv_dir = r->o.kv_disk, .kv_keep = r->o.kv_keep, .kv_ram = (uint64_t)r->o.kv_ram,
 	};
 	char line[RUN_LINE];

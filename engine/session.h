@@ -28,18 +28,18 @@ struct session_params {
 	const char *isa;                /* a name of kern_isa_find, NULL for the fastest */
 	uint32_t n_threads_batch;       /* for more tokens at a time; 0: n_threads */
 	uint64_t budget;                /* bytes of memory for weights, KV and everything else; 0: weights stay where they are */
-	uint32_t n_batch_most;          /* with a budget n_batch grows up to that while a quarter of the budget has room */
+	uint32_t n_batch_most;          /* with a budget batches are of 64 tokens at first, and more as it has room for, up to that */
 	uint32_t layers_most;           /* not more layers' weights are held than so many, 0: no such limit; without a budget that makes one */
 	uint32_t layers_ahead;          /* so many are read ahead, 0: as much as is good */
 	uint32_t slots;                 /* the same as pieces of weights, 0: as layers_ahead says */
-	size_t piece;                   /* their bytes; 0: STREAM_PIECE */
+	size_t piece;                   /* their bytes, at most STREAM_PIECE; 0: as is good for the budget */
 	const char *kv_dir;             /* the KV cache lies in a file there, NULL: in memory */
 	bool kv_keep;                   /* in one that stays, for session_keep, and that a run before this one may have kept */
 	uint64_t kv_ram;                /* bytes of memory for its first positions */
 	uint32_t kv_block;              /* positions that are read at a time, a multiple of 256; 0: 1 MiB of them */
 	bool plain, buffered, apart;    /* read them without io_uring, without O_DIRECT, even if they are in memory */
 	uint32_t n_logits;              /* positions whose logits are computed together, 0: SESSION_LOGITS */
-	uint64_t others;                /* bytes of the budget that are not for this session */
+	uint64_t others;                /* bytes that the process has besides this session: a tokenizer, another session */
 	bool marks;                     /* room for session_mark where the model has a state; others need none */
 };
 
@@ -48,8 +48,9 @@ struct session_params {
 /* What a session is made of, in bytes. */
 struct session_sizes {
 	uint32_t n_batch, slots;
-	uint64_t kv, graph, other;      /* the cache of the whole context, buffers of a batch, and the rest */
-	uint64_t ring, hold;            /* with a budget: slots * their bytes, and what is left for weights that stay */
+	uint64_t kv, graph, other;      /* the cache of the whole context, buffers of a batch, and the rest with what others have */
+	uint64_t slot;                  /* bytes of one of the slots that pieces of weights are read into */
+	uint64_t ring, hold;            /* with a budget: slots * slot, and what is left for weights that stay */
 	uint64_t least;                 /* the least budget that works */
 };
 /* session_size.c: the same without opening it, from the model's header alone.  Errors as session_open's. */

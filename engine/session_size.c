@@ -15,11 +15,16 @@
 #include "engine/weights.h"
 #include "kernels/kern.h"
 
-#define SLOT_BYTES ((uint64_t)STREAM_PIECE + 2 * WEIGHTS_ALIGN_MAX)
+#define PAGE 4096u
 #define SLOTS_LEAST 3u
-#define SLOTS 16u               /* 64 MiB: some milliseconds of a fast disk */
+#define SLOTS 16u
 #define SLOTS_MOST 4096u
-#define SMALL_BYTES ((uint64_t)8 << 20) /* the program, tables, vectors of f32 */
+#define RING_PART 32u           /* so small a part of the budget is the ring, where pieces can be made so small */
+#define PIECE_LEAST ((uint64_t)256 << 10)
+#define PIECE_ROWS 32u          /* that the kernels take together */
+#define BATCH_LEAST 64u         /* tokens that take as long to compute as a fast disk's weights to read, with a processor */
+#define GRAPH_PART 32u          /* so small a part of the budget are the buffers of a larger batch */
+#define SMALL_BYTES ((uint64_t)4 << 20) /* the program, tables, vectors of f32, the kernel's tables of pages */
 
 static int fault(char *err, size_t errlen, int rc, const char *what)
 {
@@ -119,7 +124,7 @@ static void set_groups(const struct model *m, struct graph_sizes *z)
 	}
 }
 
-/* Memory besides weights, the cache and the graph's buffers. */
+/* Memory besides weights, the cache and the graph's buffers.  The files' headers are mapped, and stay. */
 static uint64_t other_bytes(const struct session_make *k, const struct model *m, const struct session_params *p)
 {
 	uint64_t row = ((uint64_t)m->dims.n_vocab + m->dims.n_embd) * sizeof(float), states = 0;
@@ -127,8 +132,42 @@ static uint64_t other_bytes(const struct session_make *k, const struct model *m,
 
 	for (i = 0; i < m->dims.n_layer && p->marks; i++)
 		states += (k->n_conv[i] + k->n_state[i]) * sizeof(float) + 2 * 63;
-	return SMALL_BYTES + states + n_logits * row + (uint64_t)p->n_ctx * sizeof(uint32_t);
+	return SMALL_BYTES + weights_header_bytes(m->w) + p->others + states + n_logits * row + (uint64_t)p->n_ctx * sizeof(uint32_t);
 }
+
+/* ---- the ring ------------------------------------------------------------------------------------ */
+
+static size_t longest_row(const struct model *m)
+{
+	size_t most = m->output.row_bytes;
+	uint32_t i;
+	int k;
+
+	for (i = 0; i < m->dims.n_layer; i++)
+		for (k = 0; k < P_COUNT; k++)
+			if (m->layers[i].t[k].data != NULL && m->layers[i].t[k].row_bytes > most)
+				most = m->layers[i].t[k].row_bytes;
+	return most;
+}
+
+/* What pieces are read at a time: larger ones where the budget is large, since they cost a disk and the threads less. */
+static void set_piece(struct session_make *k, const struct model *m, const struct session_params *p)
+{
+	uint64_t row = longest_row(m), n = STREAM_PIECE;
+
+	while (n > PIECE_LEAST && (p->budget == 0 || n * SLOTS > p->budget / RING_PART))
+		n /= 2;
+	if (n < PIECE_ROWS * row)
+		n = PIECE_ROWS * row;
+	if (p->piece != 0)
+		n = p->piece;
+	k->stream.piece = n < STREAM_PIECE ? n : STREAM_PIECE;
+	k->stream.slot = k->stream.piece > row ? k->stream.piece : row;
+	k->stream.slot = (k->stream.slot + PAGE - 1) / PAGE * PAGE + 2 * weights_align(m->w);
+	k->sizes.slot = k->stream.slot;
+}
+
+/* ---- a batch's size ------------------------------------------------------------------------------ */
 
 /* Of batches of n tokens; false: too much to count. */
 static bool measure(struct session_make *k, uint32_t n)
@@ -138,20 +177,29 @@ static bool measure(struct session_make *k, uint32_t n)
 	return k->sizes.graph != SIZE_MAX && kv_need(&k->kv, &k->sizes.kv) == 0;
 }
 
-/* The more tokens a pass takes, the fewer passes a prompt needs, and each reads the weights. */
+/* The more tokens a pass takes, the fewer passes a prompt needs, and each reads the weights; the more memory its buffers
+ * take, the fewer weights stay. */
 static void grow_batch(struct session_make *k, const struct session_params *p)
 {
 	uint32_t most = p->n_batch_most < p->n_ctx ? p->n_batch_most : p->n_ctx, n = k->sizes.n_batch;
-	uint64_t rest = k->sizes.other + p->others + SLOTS_LEAST * SLOT_BYTES;
+	uint64_t rest = k->sizes.other + SLOTS_LEAST * k->stream.slot;
 
 	while (p->budget > rest && n < most) {
 		uint32_t next = 2 * n < most ? 2 * n : most;
 
-		if (!measure(k, next) || k->sizes.graph > p->budget / 4 || k->sizes.graph + k->sizes.kv > p->budget - rest)
+		if (!measure(k, next) || k->sizes.graph > p->budget / GRAPH_PART || k->sizes.graph + k->sizes.kv > p->budget - rest)
 			break;
 		n = next;
 	}
 	measure(k, n);
+}
+
+/* With a budget begin small. */
+static uint32_t first_batch(const struct session_params *p)
+{
+	uint32_t n = p->n_batch < p->n_ctx ? p->n_batch : p->n_ctx;
+
+	return p->budget != 0 && n > BATCH_LEAST ? BATCH_LEAST : n;
 }
 
 static int make_graph(struct session_make *k, const struct model *m, const struct session_params *p, char *err, size_t errlen)
@@ -165,8 +213,8 @@ static int make_graph(struct session_make *k, const struct model *m, const struc
 	for (i = 0; i < m->dims.n_layer && p->kv_dir != NULL; i++)
 		z->attn_row = larger(z->attn_row, m->layers[i].n_head * (m->layers[i].head_v + 4));
 	set_groups(m, z);
-	if (!measure(k, p->n_batch < p->n_ctx ? p->n_batch : p->n_ctx)) {
-		snprintf(err, errlen, "no memory for a KV cache of %u tokens and batches of %u", p->n_ctx, p->n_batch);
+	if (!measure(k, first_batch(p))) {
+		snprintf(err, errlen, "no memory for a KV cache of %u tokens and batches of %u", p->n_ctx, first_batch(p));
 		return -EOVERFLOW;
 	}
 	grow_batch(k, p);
@@ -191,8 +239,8 @@ static double layer_bytes(const struct model *m)
 /* As many pieces on their way as were asked for, but no more than what the session itself leaves. */
 static void make_ring(struct session_make *k, const struct model *m, const struct session_params *p)
 {
-	double ahead = p->layers_ahead * layer_bytes(m) / (double)STREAM_PIECE;
-	uint64_t own = k->sizes.kv + k->sizes.graph + k->sizes.other + p->others;
+	double ahead = p->layers_ahead * layer_bytes(m) / (double)k->stream.piece;
+	uint64_t own = k->sizes.kv + k->sizes.graph + k->sizes.other;
 	uint32_t n = SLOTS;
 
 	if (p->slots != 0)
@@ -200,18 +248,22 @@ static void make_ring(struct session_make *k, const struct model *m, const struc
 	else if (p->layers_ahead != 0)
 		n = ahead + 1.0 < SLOTS_MOST ? (uint32_t)ahead + 1 : SLOTS_MOST;
 	n = larger(n, SLOTS_LEAST);
-	while (n > SLOTS_LEAST && p->budget != 0 && own + n * SLOT_BYTES > p->budget)
+	while (n > SLOTS_LEAST && p->budget != 0 && own + n * k->stream.slot > p->budget)
 		n--;
 	k->sizes.slots = n;
-	k->sizes.ring = n * SLOT_BYTES;
+	k->sizes.ring = n * k->stream.slot;
 }
 
 static void make_stream(struct session_make *k, const struct model *m, const struct session_params *p)
 {
 	struct stream_params *sp = &k->stream;
 
-	*sp = (struct stream_params){ .hold = k->sizes.hold, .dense = (uint64_t)model_bytes_read(m, 0.0), .plain = p->plain,
-				      .buffered = p->buffered, .apart = p->apart, .piece = p->piece, .slots = k->sizes.slots };
+	sp->hold = k->sizes.hold;
+	sp->dense = (uint64_t)model_bytes_read(m, 0.0);
+	sp->plain = p->plain;
+	sp->buffered = p->buffered;
+	sp->apart = p->apart;
+	sp->slots = k->sizes.slots;
 	if (!p->apart)
 		sp->dense = missing_of(m, sp->dense);
 	sp->reserve = m->dims.n_expert > 0 ? sp->slots / 2 : 0;
@@ -219,10 +271,10 @@ static void make_stream(struct session_make *k, const struct model *m, const str
 
 static int divide(struct session_make *k, const struct model *m, const struct session_params *p, char *err, size_t errlen)
 {
-	uint64_t own = k->sizes.kv + k->sizes.graph + k->sizes.other + p->others;
+	uint64_t own = k->sizes.kv + k->sizes.graph + k->sizes.other;
 	double most = p->layers_most * layer_bytes(m);
 
-	k->sizes.least = own + SLOTS_LEAST * SLOT_BYTES;
+	k->sizes.least = own + SLOTS_LEAST * k->stream.slot;
 	if (p->budget == 0 && p->layers_most == 0)
 		return 0;
 	if (p->budget != 0 && p->budget < k->sizes.least) {
@@ -251,6 +303,7 @@ int session_make(struct session_make *out, const struct model *m, const struct s
 	out->sizes.other = other_bytes(out, m, p);
 	if (rc == 0 && p->kv_dir != NULL && p->kv_keep)
 		out->disk.id = timeline_id(m, p);
+	set_piece(out, m, p);
 	if (rc == 0)
 		rc = make_graph(out, m, p, err, errlen);
 	return rc == 0 ? divide(out, m, p, err, errlen) : rc;

@@ -11,6 +11,8 @@
 
 #include "engine/clock.h"
 
+#define PAGE 4096u
+
 static int fault(char *err, size_t errlen, int rc, const char *what)
 {
 	snprintf(err, errlen, "%s", what);
@@ -47,7 +49,7 @@ static int open_ring(struct stream *s, const struct stream_params *p)
 
 	s->n_slot = p->slots;
 	s->reserve = p->reserve < p->slots ? p->reserve : p->slots - 1;
-	s->slot_bytes = STREAM_PIECE + 2 * WEIGHTS_ALIGN_MAX;
+	s->slot_bytes = p->slot;
 	s->mem_bytes = s->n_slot * s->slot_bytes;
 	s->mem = map_memory(s->mem_bytes);
 	s->slot = calloc(s->n_slot, sizeof(*s->slot));
@@ -72,7 +74,7 @@ int stream_open(struct stream **out, struct weights *w, const struct stream_para
 	s->w = w;
 	s->buffered = p->buffered;
 	s->apart = p->apart;
-	s->piece_bytes = p->piece > 0 && p->piece < STREAM_PIECE ? p->piece : STREAM_PIECE;
+	s->piece_bytes = p->piece;
 	s->hold_bytes = p->hold;
 	s->hold_routed = p->hold - hold_dense;
 	s->share = p->dense > 0 ? (double)hold_dense / (double)p->dense : 1.0;
@@ -117,6 +119,14 @@ static void free_slot(struct stream *s, struct slot *slot)
 	slot->taken = false;
 }
 
+/* Pages of a read through the page cache are given back, those that it shares with its neighbours too. */
+static void forget(int fd, uint64_t off, size_t len)
+{
+	uint64_t from = off / PAGE * PAGE, to = (off + len + PAGE - 1) / PAGE * PAGE;
+
+	posix_fadvise(fd, (off_t)from, (off_t)(to - from), POSIX_FADV_DONTNEED);
+}
+
 /* What came of a read: the bytes, or zeros and an error. */
 static void slot_done(struct stream *s, struct slot *slot)
 {
@@ -126,7 +136,7 @@ static void slot_done(struct stream *s, struct slot *slot)
 	if (slot->job.result >= 0)
 		s->stats.read += (uint64_t)slot->job.result;
 	if (!slot->direct)
-		posix_fadvise(slot->job.fd, (off_t)slot->job.off, (off_t)slot->job.len, POSIX_FADV_DONTNEED);
+		forget(slot->job.fd, slot->job.off, slot->job.len);
 	if (slot->job.result >= 0 && (size_t)slot->job.result >= slot->need)
 		return;
 	memset(slot->mem, 0, slot->need);
@@ -396,7 +406,7 @@ const void *stream_rows(struct stream *s, const void *data, size_t row_bytes, co
 			memset(s->rows + i * row_bytes, 0, row_bytes);
 			s->rc = s->rc != 0 ? s->rc : got < 0 ? -errno : -EIO;
 		}
-		posix_fadvise(at.fd, (off_t)at.off, (off_t)row_bytes, POSIX_FADV_DONTNEED);
+		forget(at.fd, at.off, row_bytes);
 	}
 	s->stats.read += need;
 	return s->rows;

@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STREAM_PIECE ((size_t)4 << 20)  /* unless stream_params says another size */
+#define STREAM_PIECE ((size_t)4 << 20)
 
 struct stream;
 struct weights;
@@ -30,7 +30,8 @@ struct weights;
 struct stream_params {
 	uint64_t hold;                  /* bytes of memory for what stays */
 	uint64_t dense;                 /* bytes of all matrices that every pass asks for */
-	size_t piece;                   /* bytes, 0: STREAM_PIECE; a row that is larger is a piece of its own up to STREAM_PIECE */
+	size_t piece;                   /* bytes, at most STREAM_PIECE; a row that is larger is a piece of its own up to that */
+	size_t slot;                    /* bytes, whole pages: of the largest piece, and alignment at both ends (weights_align) */
 	uint32_t slots;                 /* of the ring, at least 3 */
 	uint32_t reserve;               /* of them for experts */
 	bool plain;                     /* no io_uring */

@@ -87,7 +87,7 @@ uint32_t stream_pieces(struct stream *s, const struct stream_matrix *m)
 
 	if (at->data != NULL)
 		return at->first;
-	if (m->row_bytes > STREAM_PIECE)
+	if (m->row_bytes + 2 * weights_align(s->w) > s->slot_bytes)
 		return STREAM_NONE;
 	if (2 * s->n_matrix >= s->cap_matrix) {
 		if (!grow_matrices(s))

@@ -27,7 +27,7 @@ struct part {
 	struct gguf *g;
 	struct stat was;                /* when it was opened */
 	int fd, direct_fd;              /* the second -1 where O_DIRECT is refused */
-	uint32_t align;                 /* of reads by it */
+	uint32_t align;                 /* of reads by it, 0: there are none */
 	bool may_ask;                   /* mincore tells the truth */
 };
 
@@ -63,25 +63,27 @@ static void part_close(struct part *p)
 		close(p->direct_fd);
 }
 
-/* The same file for reads past the page cache: what they must be aligned to the system says (statx, since Linux 6.1), or
- * else 4096 is enough for all disks there are. */
+/* What reads past the page cache must be aligned to the system says (statx, since Linux 6.1), or else 4096 is enough for
+ * all disks there are; 0: there are none of this file, or none that serve. */
+static uint32_t part_align(int fd)
+{
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) != 0 || !(stx.stx_mask & STATX_DIOALIGN))
+		return 4096;
+	if (stx.stx_dio_offset_align == 0 || stx.stx_dio_offset_align > WEIGHTS_ALIGN_MAX || stx.stx_dio_mem_align > 4096)
+		return 0;
+	return stx.stx_dio_offset_align > 4096 ? stx.stx_dio_offset_align : 4096;
+}
+
+/* The same file for reads past the page cache. */
 static void part_open_direct(struct part *p)
 {
 	char path[64];
-	struct statx stx;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", p->fd);
-	p->direct_fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
-	p->align = 4096;
-	if (p->direct_fd == -1 || statx(p->direct_fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) != 0 ||
-	    !(stx.stx_mask & STATX_DIOALIGN))
-		return;
-	if (stx.stx_dio_offset_align > p->align)
-		p->align = stx.stx_dio_offset_align;
-	if (stx.stx_dio_offset_align == 0 || p->align > WEIGHTS_ALIGN_MAX || stx.stx_dio_mem_align > 4096) {
-		close(p->direct_fd);
-		p->direct_fd = -1;
-	}
+	if (p->align != 0)
+		p->direct_fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
 }
 
 /* Map the open file; err gets a line on failure. */
@@ -108,6 +110,7 @@ static int part_map(struct part *p, int fd, const char *path, char *err, size_t 
 		return fault_errno(err, errlen, path, rc);
 	}
 	p->was = st;
+	p->align = part_align(fd);
 	p->may_ask = st.st_uid == geteuid() || faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
 	(void)weights_guard_add(p->map, p->len);        /* without room for it a file that shrinks ends the process */
 	return 0;
@@ -307,6 +310,16 @@ uint64_t weights_fingerprint(const struct weights *w)
 	return hash;
 }
 
+uint64_t weights_header_bytes(const struct weights *w)
+{
+	uint64_t n = 0;
+	uint32_t i;
+
+	for (i = 0; i < w->n_parts; i++)
+		n += gguf_data_off(w->parts[i].g);
+	return n;
+}
+
 static const struct part *part_of(const struct weights *w, const void *data)
 {
 	const struct part *p = w->parts;
@@ -327,6 +340,16 @@ void weights_place(const struct weights *w, const void *data, bool buffered, str
 	out->align = out->direct ? p->align : 1;
 }
 
+uint32_t weights_align(const struct weights *w)
+{
+	uint32_t i, most = 4096;
+
+	for (i = 0; i < w->n_parts; i++)
+		if (w->parts[i].align > most)
+			most = w->parts[i].align;
+	return most;
+}
+
 void weights_direct(struct weights *w)
 {
 	uint32_t i;
@@ -334,6 +357,7 @@ void weights_direct(struct weights *w)
 	for (i = 0; i < w->n_parts; i++) {
 		if (w->parts[i].direct_fd == -1)
 			part_open_direct(&w->parts[i]);
+		posix_fadvise(w->parts[i].fd, 0, 0, POSIX_FADV_RANDOM);
 		madvise(w->parts[i].map, w->parts[i].len, MADV_RANDOM);
 	}
 }

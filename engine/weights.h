@@ -48,9 +48,13 @@ uint64_t weights_n_tensors(const struct weights *w);
 struct gguf_str weights_name(const struct weights *w, uint64_t i);
 /* Bytes of tensor data in all parts. */
 uint64_t weights_bytes(const struct weights *w);
+/* Bytes before tensor data in all parts: names, values and tables of the metadata. */
+uint64_t weights_header_bytes(const struct weights *w);
 /* Where bytes of a tensor lie: a descriptor that is borrowed until weights_close, O_DIRECT unless buffered is asked for or
  * the file system refuses it; off in its file; reads must begin at and have a length of multiples of align. */
 #define WEIGHTS_ALIGN_MAX 65536u
+/* The most align that weights_place can say, a multiple of 4096 and at most WEIGHTS_ALIGN_MAX. */
+uint32_t weights_align(const struct weights *w);
 struct weights_place { int fd; uint64_t off; uint32_t align; bool direct; };
 void weights_place(const struct weights *w, const void *data, bool buffered, struct weights_place *out);
 
@@ -63,7 +67,7 @@ bool weights_resident(const struct weights *w, const void *data, size_t bytes);
 /* How much of all files is in memory, of what could be told. */
 uint64_t weights_resident_bytes(const struct weights *w);
 /* For reads past the page cache: opens the files once more with O_DIRECT, where they can be; from now on touching the
- * mappings brings single pages, nothing around them. */
+ * mappings, and reading without it, brings the pages asked for and nothing around them. */
 void weights_direct(struct weights *w);
 
 /* Tells models apart without reading them: a hash of lengths, headers and 64 pages of 4 KiB at even distances. */

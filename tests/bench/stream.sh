@@ -8,14 +8,15 @@
 # (0: bare).  A run gets a new control group of SHARE percent of the model's bytes plus 128 MiB, with nothing of
 # the model in memory before it; the same for llama.cpp (--repack 0 -lm mmap), which runs with a read-ahead of
 # 128 KiB, 1 and 8 MiB in the first round and with the best of these in the others.  Ours is given as its budget what
-# it may exceed by 5 % or 16 MiB within the group.  Speeds are those of TOKENS tokens behind the first one.
+# the group has but for a little that the kernel takes.  Speeds are those of TOKENS tokens behind the first one, both with
+# a context of 256.
 #
 #  speed      tokens a second, beside llama.cpp
 #  mount      the same through a hearth mount, daemon and runner in one group, the memory divided between the two
 #  read       the bytes that were read a second, beside the device's
 #  predicted  by --estimate, just before
-#  peak       the most memory that a run had in a group without a limit, beside its budget and what it may exceed it by;
-#             and what --estimate said
+#  peak       the most memory that a run had in a group without a limit, which filled its context, beside its budget and
+#             what it may exceed it by; and what --estimate said
 . tests/bench/lib.sh
 . tests/bench/tier/place.sh
 . tests/bench/runner/models.sh
@@ -27,10 +28,11 @@ speeds=${SPEEDS:-150 500 0}
 shares=${SHARES:-75 50 25}
 rounds=${ROUNDS:-3}
 tokens=${TOKENS:-4}
-context=512
+context=256              # llama-bench's for so few tokens
 threads=2
 fixed=128               # MiB of a group besides the share
-daemon_mib=48           # of it for hearth's daemon
+kernel_mib=4            # of a group, for what the kernel has there of its own
+daemon_mib=48           # and for hearth's daemon
 read_ahead=4096         # KiB, of the device and the mount
 
 drop()
@@ -44,10 +46,10 @@ field()
 	awk -v name="$1" 'index($0, "  " name) == 1 { print $(NF - 1); exit }'
 }
 
-# budget MIB: what may be promised of so much memory
-budget()
+# of_ours PATTERN COLUMN: a number of that row
+of_ours()
 {
-	awk -v n="$1" 'BEGIN { a = n - 16; b = n / 1.05; print int(a < b ? a : b) }'
+	awk -F '|' -v pattern="$1" -v column="$2" '$5 ~ pattern { split($column, v, "+"); print v[1] + 0; exit }' "$BENCH_WORK/ours"
 }
 
 # ours FILE BUDGET: to $BENCH_WORK/ours, in a group of $memory MiB
@@ -55,14 +57,8 @@ ours()
 {
 	drop "$1"
 	place_run "$BENCH_WORK/ours" "$memory" "$run" -m "$1" -t $threads -c $context --ram-budget "$2M" --bench "tg$tokens" \
-		--repetitions 1 || place_say "ours ended with $?"
-	awk -F '|' -v test="tg$tokens" '{ gsub(/ /, "", $5) } $5 == test { split($6, v, "+"); print v[1] + 0 }' "$BENCH_WORK/ours"
-}
-
-# The bytes of that a second, GB.
-ours_read()
-{
-	awk -F '|' '$5 ~ /from disk/ { print $7 + 0 }' "$BENCH_WORK/ours"
+		--repetitions 1 || place_say "ours ended with $?" >&2
+	of_ours " tg$tokens " 6
 }
 
 # theirs READ_AHEAD
@@ -117,9 +113,9 @@ through_mount()
 	place_mount "$place_procs" --ram "${held}M"
 	"$bench_hearth" warm --tier ram --wait "$mnt/${file##*/}" >/dev/null 2>&1 || place_say "not warmed"
 	sh -c 'echo $$ >"$0" && exec "$@"' "$place_procs" "$run" -m "$mnt/${file##*/}" -t $threads -c $context \
-		--ram-budget "$(budget $((memory - held - daemon_mib)))M" --bench "tg$tokens" --repetitions 1 >"$BENCH_WORK/ours" ||
-		place_say "ours ended with $?"
-	awk -F '|' -v test="tg$tokens" '{ gsub(/ /, "", $5) } $5 == test { split($6, v, "+"); print v[1] + 0 }' "$BENCH_WORK/ours"
+		--ram-budget "$((memory - held - daemon_mib))M" --bench "tg$tokens" --repetitions 1 >"$BENCH_WORK/ours" ||
+		place_say "ours ended with $?" >&2
+	of_ours " tg$tokens " 6
 	place_umount
 	place_remove "$group"
 	place_memories=${place_memories#"$group "}
@@ -141,7 +137,7 @@ row()
 measure()
 {
 	memory=$((size * share / 100 + fixed))
-	mine=$(budget "$memory")
+	mine=$((memory - kernel_mib))
 	best=
 	i=0
 	while [ $i -lt "$rounds" ]; do
@@ -152,7 +148,7 @@ measure()
 		device=$(device_rate)
 		got=$(ours "$file" "$mine")
 		keep predicted "$predicted" "$got"
-		keep read "$(ours_read)" "$device"
+		keep read "$(of_ours "from disk" 7)" "$device"
 		theirs_best
 		keep speed "$got" "$rate"
 		keep mount "$(through_mount)" "$rate"
@@ -179,7 +175,7 @@ peaks()
 		"$run" -m "$file" -t $threads -c $context --ram-budget "${mine}M" --estimate >"$BENCH_WORK/estimate" || bench_fail "no estimate"
 		said=$(field 'in all' <"$BENCH_WORK/estimate" | awk '{ print $1 * 1e6 / 1048576 }')
 		drop "$file"
-		place_run "$BENCH_WORK/ours" 0 "$run" -m "$file" -t $threads -c $context --ram-budget "${mine}M" --bench pp128,tg32 \
+		place_run "$BENCH_WORK/ours" 0 "$run" -m "$file" -t $threads -c $context --ram-budget "${mine}M" --bench pp224,tg32@d224 \
 			--repetitions 1 || bench_fail "ours ended"
 		keep peak "$place_peak" "$(awk -v n="$mine" 'BEGIN { a = n * 1.05; b = n + 16; print a > b ? a : b }')"
 		keep said "$place_peak" "$said"

@@ -108,7 +108,9 @@ static void test_ring(void **state)
 	assert_int_equal(session_sizes(m, &p, &z, err, sizeof(err)), 0);
 	assert_int_equal(z.slots, 3);
 	p.layers_ahead = UINT32_MAX;                    /* far more than the budget */
-	p.budget = z.least + 4 * z.ring / z.slots;
+	p.budget = 0;
+	assert_int_equal(session_sizes(m, &p, &z, err, sizeof(err)), 0);
+	p.budget = z.least + 4 * z.slot;
 	assert_int_equal(session_sizes(m, &p, &z, err, sizeof(err)), 0);
 	assert_int_equal(z.slots, 7);
 	assert_int_equal(z.hold, 0);

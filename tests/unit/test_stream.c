@@ -20,8 +20,6 @@
 
 #define N_IDS 12
 #define CASES_MAX 128
-#define MIB ((uint64_t)1 << 20)
-#define SLOT (4 * MIB + 131072)
 
 /* All positions' logits: a prompt, then tokens one by one. */
 static void run(const struct model *m, const struct session_params *p, const uint32_t *ids, struct logit_rows *out)
@@ -45,17 +43,14 @@ static void run(const struct model *m, const struct session_params *p, const uin
 	session_close(s);
 }
 
-/* What a session of these parameters needs besides weights. */
-static uint64_t own_bytes(const struct model *m, const struct session_params *p)
+/* What a session of these parameters needs besides weights that stay, with so many slots. */
+static uint64_t own_bytes(const struct model *m, const struct session_params *p, uint32_t slots)
 {
-	struct session *s;
-	uint64_t n;
+	struct session_sizes z;
 	char err[256];
 
-	assert_int_equal(session_open(&s, m, p, err, sizeof(err)), 0);
-	n = session_bytes(s);
-	session_close(s);
-	return n;
+	assert_int_equal(session_sizes(m, p, &z, err, sizeof(err)), 0);
+	return z.kv + z.graph + z.other + slots * z.slot;
 }
 
 static void test_case(void **state)
@@ -93,7 +88,7 @@ static void test_case(void **state)
 		p.buffered = ways[i].buffered;
 		p.apart = !ways[i].in_place;
 		p.budget = 0;
-		p.budget = own_bytes(m, &p) + ways[i].slots * SLOT + model_bytes(m) * ways[i].percent / 100;
+		p.budget = own_bytes(m, &p, ways[i].slots) + model_bytes(m) * ways[i].percent / 100;
 		memset(got.logits, 0, n);
 		run(m, &p, ids, &got);
 		if (memcmp(got.logits, want.logits, n) != 0)
@@ -111,12 +106,10 @@ static void test_too_small(void **state)
 	struct session *s;
 	struct model *m;
 	char err[256];
-	uint64_t own;
 
 	(void)state;
 	assert_int_equal(tiny_arch_open(tiny_arch_at(0), &m), 0);
-	own = own_bytes(m, &p);
-	p.budget = own + 3 * SLOT - 1;
+	p.budget = own_bytes(m, &p, 3) - 1;
 	assert_int_equal(session_open(&s, m, &p, err, sizeof(err)), -EINVAL);
 	assert_non_null(strstr(err, "MiB at least"));
 	p.budget++;
@@ -141,7 +134,7 @@ static void test_cut(void **state)
 	assert_int_equal(tiny_model_write(bytes, len, path), 0);
 	free(bytes);
 	assert_int_equal(model_open(&m, path, err, sizeof(err)), 0);
-	p.budget = own_bytes(m, &p) + 3 * SLOT;
+	p.budget = own_bytes(m, &p, 3);
 	p.apart = true;
 	assert_int_equal(session_open(&s, m, &p, err, sizeof(err)), 0);
 	assert_int_equal(session_eval(s, (const uint32_t[]){ 5, 6 }, 2, NULL, NULL), 0);

@@ -30,7 +30,6 @@
 #define CASES_MAX 128
 #define ROWS_MAX 64
 #define ROWS_A_CASE 3
-#define SLOT ((4ull << 20) + 131072)
 #define PATH_BYTES 128
 
 enum { HELD, CACHE, BATCH, THREADS, READER, THERE, SLOTS, RESUMED, FACTORS };
@@ -218,7 +217,7 @@ static struct session_params params_of(const struct model *m, const unsigned cha
 		p.kv_keep = row[RESUMED] == RESUMED_ONCE;
 	}
 	assert_int_equal(session_sizes(m, &p, &z, err, sizeof(err)), 0);
-	p.budget = z.kv + z.graph + z.other + p.slots * SLOT + model_bytes(m) * held[row[HELD]] / 100;
+	p.budget = z.kv + z.graph + z.other + p.slots * z.slot + model_bytes(m) * held[row[HELD]] / 100;
 	return p;
 }
 
