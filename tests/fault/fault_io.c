@@ -1,6 +1,7 @@
 #include "tests/fault/fault_io.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@ static const struct {
 	{ "EINTR", EINTR }, { "EROFS", EROFS }, { "EMFILE", EMFILE }, { "EDQUOT", EDQUOT },
 };
 
+static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static int fault_op(const char *name, size_t len)
 {
 	for (int op = 0; op < IO_OP_COUNT; op++)
@@ -22,7 +25,7 @@ static int fault_op(const char *name, size_t len)
 	return len == 3 && strncmp(name, "any", 3) == 0 ? FAULT_ANY : -1;
 }
 
-static bool fault_parse_what(struct fault_io *f, const char *text)
+static bool fault_parse_what(struct fault_plan *f, const char *text)
 {
 	char *end;
 
@@ -45,7 +48,7 @@ static bool fault_parse_what(struct fault_io *f, const char *text)
 	return f->what != FAULT_NONE;
 }
 
-static bool fault_parse(struct fault_io *f, const char *text)
+static bool fault_parse(struct fault_plan *f, const char *text)
 {
 	const char *colon = strchr(text, ':');
 	char *end;
@@ -65,49 +68,57 @@ static bool fault_parse(struct fault_io *f, const char *text)
 
 int fault_io_arm(struct fault_io *f, const char *text)
 {
-	struct fault_io parsed = { .op = FAULT_ANY };
+	struct fault_plan parsed = { .op = FAULT_ANY };
 
 	if (!fault_parse(&parsed, text))
 		return -EINVAL;
-	f->op = parsed.op;
-	f->nth = parsed.nth;
-	f->forever = parsed.forever;
-	f->what = parsed.what;
-	f->error = parsed.error;
-	f->len = parsed.len;
+	pthread_mutex_lock(&fault_lock);
+	f->plan = parsed;
 	atomic_store(&f->seen, 0);
 	atomic_store(&f->fired, 0);
 	for (int op = 0; op < IO_OP_COUNT; op++)
 		atomic_store(&f->count[op], 0);
+	pthread_mutex_unlock(&fault_lock);
 	return 0;
 }
 
-static bool fault_due(struct fault_io *f, const struct io_call *call)
+/* The plan when the call is one that it meets, else one of nothing. */
+static struct fault_plan fault_due(struct fault_io *f, const struct io_call *call)
 {
+	struct fault_plan p;
 	unsigned long n;
 
-	if (f->op == FAULT_ANY ? call->op == IO_SYNC_RANGE || call->op == IO_CLOSE : call->op != (enum io_op)f->op)
-		return false;
-	n = atomic_fetch_add(&f->seen, 1);
-	return f->what != FAULT_NONE && (n == f->nth || (f->forever && n > f->nth));
+	pthread_mutex_lock(&fault_lock);
+	p = f->plan;
+	if (p.op == FAULT_ANY ? call->op == IO_SYNC_RANGE || call->op == IO_CLOSE : call->op != (enum io_op)p.op) {
+		p.what = FAULT_NONE;
+	} else {
+		n = atomic_fetch_add(&f->seen, 1);
+		if (n != p.nth && !(p.forever && n > p.nth))
+			p.what = FAULT_NONE;
+	}
+	pthread_mutex_unlock(&fault_lock);
+	return p;
 }
 
 int fault_io_hook(void *ctx, struct io_call *call)
 {
 	struct fault_io *f = ctx;
+	struct fault_plan p;
 
 	atomic_fetch_add(&f->count[call->op], 1);
-	if (!fault_due(f, call))
+	p = fault_due(f, call);
+	if (p.what == FAULT_NONE)
 		return 0;
 	atomic_fetch_add(&f->fired, 1);
 	if (f->tell)
 		fprintf(stderr, "fault: %s '%s'\n", io_op_name(call->op), call->name != NULL ? call->name : "");
-	switch (f->what) {
+	switch (p.what) {
 	case FAULT_ERRNO:
-		return -f->error;
+		return -p.error;
 	case FAULT_SHORT:
-		if (f->len < call->len)
-			call->len = f->len;
+		if (p.len < call->len)
+			call->len = p.len;
 		return 0;
 	case FAULT_SWALLOW:
 		return IO_SWALLOW;

@@ -11,7 +11,7 @@
  *     WHAT   an errno's name (EIO ENOSPC ENOMEM EACCES ENOENT EINTR EROFS EMFILE EDQUOT), short=BYTES
  *            (cut a read or write), swallow (report success, do nothing), or kill (_exit(9))
  *
- * "" and "count" only count.  Threads: arm when no other thread calls; the hook itself allows any.
+ * "" and "count" only count.  Threads: any; a call that is under way when it is armed meets the old or the new.
  */
 #ifndef TESTS_FAULT_FAULT_IO_H
 #define TESTS_FAULT_FAULT_IO_H
@@ -25,13 +25,17 @@
 
 enum fault_what { FAULT_NONE, FAULT_ERRNO, FAULT_SHORT, FAULT_SWALLOW, FAULT_KILL };
 
-struct fault_io {
+struct fault_plan {
 	int op;                         /* enum io_op, or FAULT_ANY */
 	unsigned long nth;
 	bool forever;
 	enum fault_what what;
 	int error;                      /* positive errno */
 	size_t len;                     /* of FAULT_SHORT */
+};
+
+struct fault_io {
+	struct fault_plan plan;         /* set and read under one lock of all */
 	bool tell;                      /* a line on standard error when it fires */
 	atomic_ulong seen;              /* calls of op since armed */
 	atomic_ulong fired;

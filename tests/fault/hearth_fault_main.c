@@ -72,7 +72,7 @@ static int follow_hook(void *ctx, struct io_call *call)
 
 int main(int argc, char **argv)
 {
-	struct follow w = { .lock = PTHREAD_MUTEX_INITIALIZER, .fault = { .op = FAULT_ANY } };
+	struct follow w = { .lock = PTHREAD_MUTEX_INITIALIZER, .fault = { .plan.op = FAULT_ANY } };
 	struct io io = { .hook = follow_hook, .ctx = &w };
 
 	if (argc < 3) {

@@ -19,7 +19,7 @@ static void specs(void **state)
 {
 	static const char *const bad[] = { "x", "open", "open:", "open:1", "open:x:EIO", "open:1:EWHAT", "nope:1:EIO",
 					   "open:1++:EIO", "pread:0:short=", "pread:0:short=1x", "pread:0:" };
-	struct fault_io f = { .op = FAULT_ANY };
+	struct fault_io f = { .plan.op = FAULT_ANY };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -27,15 +27,15 @@ static void specs(void **state)
 	assert_int_equal(fault_io_arm(&f, ""), 0);
 	assert_int_equal(fault_io_arm(&f, "count"), 0);
 	assert_int_equal(fault_io_arm(&f, "copy_file_range:12+:ENOSPC"), 0);
-	assert_int_equal(f.op, IO_COPY_RANGE);
-	assert_int_equal(f.nth, 12);
-	assert_true(f.forever);
-	assert_int_equal(f.error, ENOSPC);
+	assert_int_equal(f.plan.op, IO_COPY_RANGE);
+	assert_int_equal(f.plan.nth, 12);
+	assert_true(f.plan.forever);
+	assert_int_equal(f.plan.error, ENOSPC);
 }
 
 static void once_and_for_ever(void **state)
 {
-	struct fault_io f = { .op = FAULT_ANY };
+	struct fault_io f = { .plan.op = FAULT_ANY };
 	struct io io = fault_io(&f);
 	struct stat st;
 
@@ -54,7 +54,7 @@ static void once_and_for_ever(void **state)
 
 static void a_kill_point(void **state)
 {
-	struct fault_io f = { .op = FAULT_ANY };
+	struct fault_io f = { .plan.op = FAULT_ANY };
 	struct io io = fault_io(&f);
 	struct stat st;
 	int status;
@@ -76,7 +76,7 @@ static void a_kill_point(void **state)
 /* home_sync_dirs is what every acknowledgement rests on: any failure of any step must come out. */
 static void syncing_directories_with_every_step_failing(void **state)
 {
-	struct fault_io f = { .op = FAULT_ANY };
+	struct fault_io f = { .plan.op = FAULT_ANY };
 	struct io io = fault_io(&f);
 	char dir[SCRATCH_PATH], err[256], spec[64];
 	struct home *h;
