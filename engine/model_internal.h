@@ -125,6 +125,8 @@ struct model_size {
 	double dense_type[KERN_TYPE_COUNT], expert_type[KERN_TYPE_COUNT];       /* what a pass reads, by type */
 	double expert_share;            /* of the experts, that a token uses */
 	double values;                  /* how many weights */
+	/* of each type, the matrix (of experts: those that a token uses, together) of the tensor that has the most bytes */
+	struct { uint32_t cols, rows; double bytes; } shape[KERN_TYPE_COUNT];
 };
 void model_size(const struct model *m, struct model_size *out);
 /* Bytes of all layers, with all experts. */

@@ -2,7 +2,8 @@
  *
  * Sizes come from the model's header (session_sizes, model_size), speeds from probe.h.  A token takes as long as the slower
  * of two things that go on together: weights that are not in memory come from disk, and all weights pass through the
- * processor.  Experts are known only when the router has named them: their reads are waited for.
+ * processor.  Experts are known only when the router has named them: their reads are waited for.  Those that are used most
+ * are taken to be held: how much that helps depends on the text, and a recorded one is taken for all.
  * Threads: any.
  */
 #ifndef ENGINE_PLAN_H

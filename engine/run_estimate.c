@@ -13,6 +13,8 @@
 #include "kernels/kern_pool.h"
 
 #define GB 1e9
+#define CACHE_COLS 4096u
+#define CACHE_ROWS 4096u
 
 struct estimate {
 	struct run *r;
@@ -40,8 +42,12 @@ static int probe_types(struct estimate *e)
 	for (i = 0; i < KERN_TYPE_COUNT; i++)
 		all += e->size.dense_type[i] + e->size.expert_type[i];
 	for (i = 0; i < KERN_TYPE_COUNT; i++) {
+		struct probe_shape shape = { i, e->size.shape[i].cols, e->size.shape[i].rows };
+
+		if (i == KERN_F16 && shape.cols == 0)
+			shape = (struct probe_shape){ i, CACHE_COLS, CACHE_ROWS };      /* for the KV cache */
 		if (e->size.dense_type[i] + e->size.expert_type[i] > all / 100 || i == KERN_F16)
-			e->rates.matmul[i] = probe_matmul(isa, pool, i);
+			e->rates.matmul[i] = probe_matmul(isa, pool, &shape);
 		if (e->rates.matmul[i] > fastest)
 			fastest = e->rates.matmul[i];
 	}
@@ -92,7 +98,7 @@ static int measure(struct estimate *e)
 	}
 	plan_make(&e->empty, e->r->model, &e->sizes, &e->rates, 0, resident, e->kv_token);
 	if (e->empty.token_disk > 0.0)
-		e->rates.disk = probe_disk(e->r->model->w);
+		e->rates.disk = probe_disk(e->r->model->w, e->sizes.slot, e->sizes.slots);
 	plan_make(&e->empty, e->r->model, &e->sizes, &e->rates, 0, resident, e->kv_token);
 	plan_make(&e->full, e->r->model, &e->sizes, &e->rates, e->p.n_ctx, resident, e->kv_token);
 	return RUN_OK;

@@ -72,6 +72,23 @@ static int open_pool(struct session *s, const struct session_params *p, char *er
 	return rc;
 }
 
+/* Experts may be read before a router names them, while the disk has nothing else to do. */
+static void spare_experts(struct session *s)
+{
+	static const int parts[] = { P_GATE_EXPS, P_UP_EXPS, P_DOWN_EXPS };
+	uint64_t e, i, k;
+
+	for (e = 0; e < s->m->dims.n_expert; e++)
+		for (i = 0; i < s->m->dims.n_layer; i++)
+			for (k = 0; k < sizeof(parts) / sizeof(parts[0]); k++) {
+				const struct weights_tensor *w = &s->m->layers[i].t[parts[k]];
+
+				if (w->data != NULL)
+					stream_spare(s->stream, &(struct stream_matrix){ (const char *)w->data + e * w->slice_bytes,
+						     w->row_bytes, (uint32_t)w->ne[1], true });
+			}
+}
+
 static int open_parts(struct session *s, const struct session_params *p, struct session_make *k, char *err, size_t errlen)
 {
 	int rc;
@@ -94,6 +111,7 @@ static int open_parts(struct session *s, const struct session_params *p, struct 
 		if (rc != 0)
 			return rc;
 		graph_set_stream(s->g, s->stream);
+		spare_experts(s);
 	}
 	if (p->kv_dir != NULL && p->kv_keep)
 		session_resume(s);

@@ -15,7 +15,6 @@
 #include "engine/weights.h"
 #include "kernels/kern.h"
 
-#define PAGE 4096u
 #define SLOTS_LEAST 3u
 #define SLOTS 16u
 #define SLOTS_MOST 4096u
@@ -153,7 +152,7 @@ static size_t longest_row(const struct model *m)
 /* What pieces are read at a time: larger ones where the budget is large, since they cost a disk and the threads less. */
 static void set_piece(struct session_make *k, const struct model *m, const struct session_params *p)
 {
-	uint64_t row = longest_row(m), n = STREAM_PIECE;
+	uint64_t row = longest_row(m), align = weights_align(m->w), n = STREAM_PIECE;
 
 	while (n > PIECE_LEAST && (p->budget == 0 || n * SLOTS > p->budget / RING_PART))
 		n /= 2;
@@ -163,7 +162,7 @@ static void set_piece(struct session_make *k, const struct model *m, const struc
 		n = p->piece;
 	k->stream.piece = n < STREAM_PIECE ? n : STREAM_PIECE;
 	k->stream.slot = k->stream.piece > row ? k->stream.piece : row;
-	k->stream.slot = (k->stream.slot + PAGE - 1) / PAGE * PAGE + 2 * weights_align(m->w);
+	k->stream.slot = ((k->stream.slot + align - 1) / align + 2) * align;
 	k->sizes.slot = k->stream.slot;
 }
 

@@ -12,6 +12,7 @@
 #include "engine/clock.h"
 
 #define PAGE 4096u
+#define SPARE_READS 2u          /* under way at once: so little is waited for them when another is wanted */
 
 static int fault(char *err, size_t errlen, int rc, const char *what)
 {
@@ -106,6 +107,7 @@ void stream_close(struct stream *s)
 	free(s->matrix);
 	free(s->order.at);
 	free(s->wanted.at);
+	free(s->spare.at);
 	free(s->rows);
 	free(s);
 }
@@ -127,6 +129,20 @@ static void forget(int fd, uint64_t off, size_t len)
 	posix_fadvise(fd, (off_t)from, (off_t)(to - from), POSIX_FADV_DONTNEED);
 }
 
+/* Nobody waited for it: there may be no place for it any more, and whether it could be read another will find out. */
+static void spare_done(struct stream *s, struct slot *slot)
+{
+	struct piece *p = &s->piece[slot->piece];
+
+	if (slot->job.result >= 0 && (size_t)slot->job.result >= slot->need)
+		p->held = stream_place(s, p);
+	else
+		s->spare_first = s->spare.n;
+	if (p->held != NULL)
+		memcpy(p->held, slot->mem + slot->shift, p->bytes);
+	free_slot(s, slot);
+}
+
 /* What came of a read: the bytes, or zeros and an error. */
 static void slot_done(struct stream *s, struct slot *slot)
 {
@@ -137,6 +153,10 @@ static void slot_done(struct stream *s, struct slot *slot)
 		s->stats.read += (uint64_t)slot->job.result;
 	if (!slot->direct)
 		forget(slot->job.fd, slot->job.off, slot->job.len);
+	if (slot->spare) {
+		spare_done(s, slot);
+		return;
+	}
 	if (slot->job.result >= 0 && (size_t)slot->job.result >= slot->need)
 		return;
 	memset(slot->mem, 0, slot->need);
@@ -163,6 +183,7 @@ static void begin(struct stream *s, uint32_t n, uint32_t id)
 	weights_place(s->w, p->addr, s->buffered, &at);
 	from = at.off / at.align * at.align;
 	slot->state = SLOT_READING;
+	slot->spare = false;
 	slot->piece = id;
 	slot->direct = at.direct;
 	slot->shift = (uint32_t)(at.off - from);
@@ -240,7 +261,24 @@ static bool is_missing(const struct stream *s, const struct piece *p)
 	return p->held == NULL && p->slot == STREAM_NONE && !stream_in_place(s, p);
 }
 
-/* Reads are begun as long as there are slots: of experts first, then of the order. */
+/* The next expert that there is still room for, or STREAM_NONE. */
+static uint32_t next_spare(struct stream *s)
+{
+	while (s->spare_first < s->spare.n) {
+		uint32_t id = s->spare.at[s->spare_first];
+
+		if (!stream_has_room(s, &s->piece[id])) {
+			s->spare_first = s->spare.n;
+			break;
+		}
+		s->spare_first++;
+		if (is_missing(s, &s->piece[id]))
+			return id;
+	}
+	return STREAM_NONE;
+}
+
+/* Reads are begun as long as there are slots: of experts first, then of the order, and others when there is nothing else. */
 static void top_up(struct stream *s)
 {
 	uint32_t n, id;
@@ -254,6 +292,10 @@ static void top_up(struct stream *s)
 		s->ahead++;
 		if (is_missing(s, &s->piece[id]))
 			begin(s, n, id);
+	}
+	while (s->under_way < SPARE_READS && (n = free_slot_at(s, s->reserve)) != STREAM_NONE && (id = next_spare(s)) != STREAM_NONE) {
+		begin(s, n, id);
+		s->slot[n].spare = true;
 	}
 }
 
@@ -321,6 +363,7 @@ static bool bring(struct stream *s, struct piece *p, uint32_t id, bool wait)
 			return false;
 		begin(s, n, id);
 	}
+	s->slot[p->slot].spare = false;
 	if (s->slot[p->slot].state == SLOT_FULL)
 		return true;
 	if (!wait)
@@ -379,6 +422,15 @@ void stream_want(struct stream *s, const struct stream_matrix *m)
 		if (is_missing(s, &s->piece[first + i]) && !add_to(&s->wanted, first + i))
 			return;
 	top_up(s);
+}
+
+void stream_spare(struct stream *s, const struct stream_matrix *m)
+{
+	uint32_t first = stream_pieces(s, m), each = stream_piece_rows(s, m->row_bytes), i, n = (m->rows + each - 1) / each;
+
+	for (i = 0; first != STREAM_NONE && i < n; i++)
+		if (!add_to(&s->spare, first + i))
+			return;
 }
 
 /* By buffered reads, whose pages are given back. */

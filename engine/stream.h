@@ -5,7 +5,8 @@
  * over the end of a pass into the next one, since a pass comes a token.  Which are held is decided once, evenly over
  * the order, and never changes: in a cycle larger than memory every other rule would throw out what is needed next.
  * Pieces of experts are not in the order: they are read when the router has named them.  Those that are used most stay; one
- * that was not used for a while goes when another has clearly become the hotter.
+ * that was not used for a while goes when another has clearly become the hotter.  As long as there is room for more of them,
+ * others are read when nothing else is.
  *
  * What the page cache has anyhow, because hearth or others hold it there, is used in place and not read.
  *
@@ -31,7 +32,7 @@ struct stream_params {
 	uint64_t hold;                  /* bytes of memory for what stays */
 	uint64_t dense;                 /* bytes of all matrices that every pass asks for */
 	size_t piece;                   /* bytes, at most STREAM_PIECE; a row that is larger is a piece of its own up to that */
-	size_t slot;                    /* bytes, whole pages: of the largest piece, and alignment at both ends (weights_align) */
+	size_t slot;                    /* bytes, of whole weights_align: of the largest piece, and one at both ends */
 	uint32_t slots;                 /* of the ring, at least 3 */
 	uint32_t reserve;               /* of them for experts */
 	bool plain;                     /* no io_uring */
@@ -60,6 +61,9 @@ const void *stream_take(struct stream *s, const struct stream_matrix *m, uint32_
 void stream_release(struct stream *s);
 /* These will be taken soon: begin to read them. */
 void stream_want(struct stream *s, const struct stream_matrix *m);
+
+/* Experts that may be read while nothing else is, until what stays is full.  Told in the order in which they are. */
+void stream_spare(struct stream *s, const struct stream_matrix *m);
 
 /* Rows of a table, one behind the other, the stream's until the next call. */
 const void *stream_rows(struct stream *s, const void *data, size_t row_bytes, const uint32_t *ids, uint32_t n);

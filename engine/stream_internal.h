@@ -28,6 +28,7 @@ struct slot {
 	struct reader_job job;
 	enum slot_state state;
 	bool taken, direct;             /* direct: read past the page cache */
+	bool spare;                     /* nobody waits for it: it goes where it stays when it comes */
 	uint32_t piece, shift;          /* where the piece begins in mem */
 	size_t need;                    /* bytes that must have come */
 };
@@ -53,8 +54,8 @@ struct stream {
 	double share, due;              /* of dense bytes that stay, and what that comes to so far */
 	uint64_t kept;
 	/* the order of a pass */
-	struct list order, wanted;
-	uint32_t want_first;
+	struct list order, wanted, spare;
+	uint32_t want_first, spare_first;
 	uint32_t body, cursor, ahead;   /* pieces of the layers; what is next to be taken, to be read */
 	bool complete, lap, tail;       /* a whole pass is known; ahead is in the next one; this pass goes to the output */
 	char *rows;                     /* of a table */
@@ -74,6 +75,8 @@ uint32_t stream_pieces(struct stream *s, const struct stream_matrix *m);
 bool stream_in_place(const struct stream *s, const struct piece *p);
 /* An expert's piece is used in this pass. */
 void stream_touch(struct stream *s, struct piece *p);
+/* Is there room for an expert's piece without another having to go? */
+bool stream_has_room(const struct stream *s, const struct piece *p);
 /* Where a piece that was read stays from now on; NULL: nowhere. */
 char *stream_place(struct stream *s, const struct piece *p);
 

@@ -44,10 +44,8 @@ static bool grow_matrices(struct stream *s)
 }
 
 /* Dense pieces stay evenly spread over the order in which they are first used. */
-static bool is_kept(struct stream *s, uint32_t bytes, bool routed)
+static bool is_kept(struct stream *s, uint32_t bytes)
 {
-	if (routed)
-		return false;                   /* decided when it is read */
 	s->due += bytes * s->share;
 	if (s->due + 0.5 < (double)(s->kept + bytes))
 		return false;
@@ -75,7 +73,7 @@ static bool add_piece(struct stream *s, const char *addr, uint32_t bytes, bool r
 	}
 	p = &s->piece[s->n_piece++];
 	*p = (struct piece){ .addr = addr, .bytes = bytes, .routed = routed, .slot = STREAM_NONE };
-	p->keep = !stream_in_place(s, p) && is_kept(s, bytes, routed);
+	p->keep = !routed && !stream_in_place(s, p) && is_kept(s, bytes);       /* of experts it is decided when they are read */
 	return true;
 }
 
@@ -148,15 +146,20 @@ static char *place_of_colder(struct stream *s, const struct piece *p)
 	return place;
 }
 
+bool stream_has_room(const struct stream *s, const struct piece *p)
+{
+	return s->held_routed + p->bytes <= s->hold_routed && s->hold_used + p->bytes <= s->hold_bytes;
+}
+
 /* Where the piece stays from now on; NULL: nowhere. */
 char *stream_place(struct stream *s, const struct piece *p)
 {
 	char *place = s->hold + s->hold_used;
-	bool room = p->routed ? s->held_routed + p->bytes <= s->hold_routed : p->keep;
+	bool room = p->routed ? stream_has_room(s, p) : p->keep && s->hold_used + p->bytes <= s->hold_bytes;
 
 	if (s->rc != 0)
 		return NULL;
-	if (!room || s->hold_used + p->bytes > s->hold_bytes)
+	if (!room)
 		return p->routed ? place_of_colder(s, p) : NULL;
 	s->hold_used += p->bytes;
 	s->held_routed += p->routed ? p->bytes : 0;

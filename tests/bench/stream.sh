@@ -8,12 +8,13 @@
 # (0: bare).  A run gets a new control group of SHARE percent of the model's bytes plus 128 MiB, with nothing of
 # the model in memory before it; the same for llama.cpp (--repack 0 -lm mmap), which runs with a read-ahead of
 # 128 KiB, 1 and 8 MiB in the first round and with the best of these in the others.  Ours is given as its budget what
-# the group has but for a little that the kernel takes.  Speeds are those of TOKENS tokens behind the first one, both with
-# a context of 256.
+# the group has but for a little that the kernel takes.  Speeds are those of TOKENS tokens behind the first one, two and
+# three times as many at 50 and 75 %, where a throttled device would give away its first burst; of a mixture eight times
+# as many behind the first 64, since what is held of it depends on what is used.  The context is 256.
 #
 #  speed      tokens a second, beside llama.cpp
 #  mount      the same through a hearth mount, daemon and runner in one group, the memory divided between the two
-#  read       the bytes that were read a second, beside the device's
+#  read       the bytes that were read a second, beside the device's; a target where the disk is what bounds the speed
 #  predicted  by --estimate, just before
 #  peak       the most memory that a run had in a group without a limit, which filled its context, beside its budget and
 #             what it may exceed it by; and what --estimate said
@@ -27,7 +28,7 @@ list=${MODELS:-Q4_K_M MOE}
 speeds=${SPEEDS:-150 500 0}
 shares=${SHARES:-75 50 25}
 rounds=${ROUNDS:-3}
-tokens=${TOKENS:-4}
+least_tokens=${TOKENS:-4}
 context=256              # llama-bench's for so few tokens
 threads=2
 fixed=128               # MiB of a group besides the share
@@ -46,17 +47,18 @@ field()
 	awk -v name="$1" 'index($0, "  " name) == 1 { print $(NF - 1); exit }'
 }
 
-# of_ours PATTERN COLUMN: a number of that row
+# of_ours PATTERN COLUMN: a number of that row, the last of them
 of_ours()
 {
-	awk -F '|' -v pattern="$1" -v column="$2" '$5 ~ pattern { split($column, v, "+"); print v[1] + 0; exit }' "$BENCH_WORK/ours"
+	awk -F '|' -v pattern="$1" -v column="$2" '$5 ~ pattern { split($column, v, "+"); n = v[1] + 0 } END { print n + 0 }' \
+		"$BENCH_WORK/ours"
 }
 
 # ours FILE BUDGET: to $BENCH_WORK/ours, in a group of $memory MiB
 ours()
 {
 	drop "$1"
-	place_run "$BENCH_WORK/ours" "$memory" "$run" -m "$1" -t $threads -c $context --ram-budget "$2M" --bench "tg$tokens" \
+	place_run "$BENCH_WORK/ours" "$memory" "$run" -m "$1" -t $threads -c $context --ram-budget "$2M" --bench "tg$before,tg$tokens" \
 		--repetitions 1 || place_say "ours ended with $?" >&2
 	of_ours " tg$tokens " 6
 }
@@ -67,7 +69,7 @@ theirs()
 	place_read_ahead "$1" "$disk"
 	drop "$file"
 	(cd "$disk" && place_run "$BENCH_WORK/theirs" "$memory" "$here/$oracle" run "$llama" llama-bench -m "${file##*/}" \
-		-t $threads --no-warmup --repack 0 -lm mmap -p 0 -n "1,$tokens" -r 1 -o csv) 2>/dev/null || true
+		-t $threads --no-warmup --repack 0 -lm mmap -p 0 -n "$before,$tokens" -r 1 -o csv) 2>/dev/null || true
 	awk -v tokens="$tokens" '
 		NR == 1 { n = split($0, name, ","); for (i = 1; i <= n; i++) col[name[i]] = i; next }
 		{ gsub(/^"|"$/, ""); split($0, v, "\",\""); if (v[col["n_gen"]] == tokens) print v[col["avg_ts"]] }' "$BENCH_WORK/theirs"
@@ -111,9 +113,9 @@ through_mount()
 	drop "$file"
 	place_memory mount "$memory"
 	place_mount "$place_procs" --ram "${held}M"
-	"$bench_hearth" warm --tier ram --wait "$mnt/${file##*/}" >/dev/null 2>&1 || place_say "not warmed"
+	"$bench_hearth" warm --tier ram --wait "$mnt/${file##*/}" >/dev/null 2>&1 || :  # as much of it as has room
 	sh -c 'echo $$ >"$0" && exec "$@"' "$place_procs" "$run" -m "$mnt/${file##*/}" -t $threads -c $context \
-		--ram-budget "$((memory - held - daemon_mib))M" --bench "tg$tokens" --repetitions 1 >"$BENCH_WORK/ours" ||
+		--ram-budget "$((memory - held - daemon_mib))M" --bench "tg$before,tg$tokens" --repetitions 1 >"$BENCH_WORK/ours" ||
 		place_say "ours ended with $?" >&2
 	of_ours " tg$tokens " 6
 	place_umount
@@ -138,6 +140,12 @@ measure()
 {
 	memory=$((size * share / 100 + fixed))
 	mine=$((memory - kernel_mib))
+	tokens=$((least_tokens * share / 25))
+	before=1
+	if [ "$type" = MOE ]; then
+		tokens=$((8 * tokens))
+		before=64
+	fi
 	best=
 	i=0
 	while [ $i -lt "$rounds" ]; do
@@ -158,7 +166,7 @@ measure()
 	row speed "$name" rate t/s "$(target "$share" "$limit")"
 	place_say "    $memory MiB; read-ahead ${best:-?} KiB was the best for llama.cpp, the mount $read_ahead KiB"
 	row mount "$name mount" rate t/s ""
-	row read "$name read" rate GB/s "$([ "$limit" -eq 0 ] || echo 0.9)"
+	row read "$name read" rate GB/s "$([ "$limit" -eq 0 ] || ! grep -q 'bound by the disk' "$BENCH_WORK/estimate" || echo 0.9)"
 	row predicted "$name predicted" rate t/s +-0.15
 }
 
@@ -177,7 +185,7 @@ peaks()
 		drop "$file"
 		place_run "$BENCH_WORK/ours" 0 "$run" -m "$file" -t $threads -c $context --ram-budget "${mine}M" --bench pp224,tg32@d224 \
 			--repetitions 1 || bench_fail "ours ended"
-		keep peak "$place_peak" "$(awk -v n="$mine" 'BEGIN { a = n * 1.05; b = n + 16; print a > b ? a : b }')"
+		keep peak "$place_peak" "$(awk -v n="$mine" 'BEGIN { a = n * 1.05; b = n + 16; print (a > b ? a : b) }')"
 		keep said "$place_peak" "$said"
 		row peak "$type $share % of weights" time MiB 1
 		row said "$type $share % estimate" time MiB +-0.05

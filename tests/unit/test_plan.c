@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -125,6 +126,10 @@ static void test_mixture(void **state)
 	near(p.token_disk, (dense + w.experts - (double)z.hold) * used);
 	near(p.token_memory, dense + w.experts * used - p.token_disk);
 	near(1.0 / p.speed, (dense + w.experts * used) / RAM + p.token_disk / DISK);    /* experts are waited for */
+	m->dims.n_expert = 128;                         /* of many, those that are used most are held */
+	plan_make(&p, m, &z, &r, 0, 0.0, 0.0);
+	near(p.token_disk / (w.experts * m->dims.n_expert_used / 128), pow(((double)dense + w.experts - (double)z.hold) / w.experts, 5.6));
+	m->dims.n_expert = (uint32_t)((double)m->dims.n_expert_used / used + 0.5);
 	z.hold = 0;
 	plan_make(&p, m, &z, &r, 0, 0.0, 0.0);
 	near(p.token_disk, dense + w.experts * used);
@@ -160,14 +165,14 @@ static void test_probe(void **state)
 	(void)state;
 	assert_int_equal(kern_pool_open(&pool, 1), 0);
 	for (i = 0; i < KERN_TYPE_COUNT; i++) {
-		v = probe_matmul(kern_isa_find(NULL), pool, i);
+		v = probe_matmul(kern_isa_find(NULL), pool, &(struct probe_shape){ i, 4096, 1000 });
 		assert_true(v >= 0.0 && v < 1e13);
 		known += v > 1e6;
 		if (kern_isa_find(NULL)->matmul[i].act == KERN_ACT_NONE)
 			assert_true(v == 0.0);
 	}
 	assert_true(known >= 20);
-	v = probe_disk(m->w);
+	v = probe_disk(m->w, 65536, 4);
 	assert_true(v >= 0.0 && v < 1e13);
 	kern_pool_close(pool);
 	model_close(m);

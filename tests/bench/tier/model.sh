@@ -103,6 +103,9 @@ flip_rows()
 		[ $((found * 10)) -lt $((size * 9)) ] || break
 		if [ "${took%.*}" -ge "$flip_limit" ]; then
 			holds "90 % of the new model come from the fast disk within $flip_limit s: $found of $size MiB do" false
+			for n in $models; do
+				"$bench_hearth" why "$mnt/$(blob "$n")"
+			done
 			break
 		fi
 	done
