@@ -46,12 +46,12 @@ measure()
 {
 	one memory
 	memory_peak=$place_peak
-	one disk --kv-disk "$disk"
-	pair "$(of disk 'to there' 6)" "$(of memory 'to there' 6)"
+	one spilled --kv-disk "$disk"
+	pair "$(of spilled 'to there' 6)" "$(of memory 'to there' 6)"
 	bench_row "$depth tokens, prefill" rate t/s "" "$BENCH_WORK/pair"
-	pair "$(of disk "tg$tokens @" 6)" "$(of memory "tg$tokens @" 6)"
+	pair "$(of spilled "tg$tokens @" 6)" "$(of memory "tg$tokens @" 6)"
 	bench_row "$depth tokens, decode" rate t/s "" "$BENCH_WORK/pair"
-	pair "$(of disk 'from disk' 7)" "$device"
+	pair "$(of spilled 'from disk' 7)" "$device"
 	bench_row "$depth tokens, cache read" rate GB/s 0.85 "$BENCH_WORK/pair"
 	least=${least:-$place_peak}
 	pair "$place_peak" "$least"
