@@ -140,12 +140,9 @@ static double layer_bytes(const struct model_layer *l, double share)
 	double sum = 0.0;
 	int p;
 
-	for (p = 0; p < P_COUNT; p++) {
-		bool whole = (p == P_WQKV && l->t[P_WQ].data != NULL) || p == P_GATE_UP_EXPS;
-
-		if (!whole)
-			sum += tensor_bytes(&l->t[p]) * (p == P_GATE_EXPS || p == P_UP_EXPS || p == P_DOWN_EXPS ? share : 1.0);
-	}
+	for (p = 0; p < P_COUNT; p++)
+		if (!model_is_whole(l, p))
+			sum += tensor_bytes(&l->t[p]) * (model_is_expert(p) ? share : 1.0);
 	return sum;
 }
 

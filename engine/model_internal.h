@@ -117,6 +117,18 @@ struct arch {
 	void (*layer)(const struct model *m, struct graph *g, uint32_t i);
 };
 
+/* Routed experts' matrices, of which a token uses some. */
+static inline bool model_is_expert(int part)
+{
+	return part == P_GATE_EXPS || part == P_UP_EXPS || part == P_DOWN_EXPS;
+}
+
+/* A tensor that is held as its parts, too, counts as them. */
+static inline bool model_is_whole(const struct model_layer *l, int part)
+{
+	return (part == P_WQKV && l->t[P_WQ].data != NULL) || part == P_GATE_UP_EXPS;
+}
+
 /* Bytes that a pass reads with that share of the experts: of tables nothing, a tensor that is held as parts by them. */
 double model_bytes_read(const struct model *m, double share);
 /* model_size.c: bytes by what they are for; tables are rows that tokens name, and what is not used. */

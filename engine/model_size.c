@@ -1,7 +1,8 @@
 /* model_size.c - bytes of a model by what they are for. */
 #include "engine/model_internal.h"
 
-static void count(struct model_size *z, const struct weights_tensor *t, double *part, bool expert, uint32_t used)
+/* used: experts that a token takes, 0: it is none of experts. */
+static void count(struct model_size *z, const struct weights_tensor *t, double *part, uint32_t used)
 {
 	double n;
 
@@ -10,18 +11,12 @@ static void count(struct model_size *z, const struct weights_tensor *t, double *
 	n = (double)t->row_bytes * (double)t->ne[1] * (double)t->ne[2] * (double)t->ne[3];
 	*part += n;
 	z->values += (double)t->ne[0] * (double)t->ne[1] * (double)t->ne[2] * (double)t->ne[3];
-	(expert ? z->expert_type : z->dense_type)[t->type] += n;
+	(used > 0 ? z->expert_type : z->dense_type)[t->type] += n;
 	if (n > z->shape[t->type].bytes) {
 		z->shape[t->type].bytes = n;
 		z->shape[t->type].cols = (uint32_t)t->ne[0];
-		z->shape[t->type].rows = (uint32_t)t->ne[1] * (expert ? used : 1);
+		z->shape[t->type].rows = (uint32_t)t->ne[1] * (used > 0 ? used : 1);
 	}
-}
-
-/* A tensor that is held as its parts, too, counts as them. */
-static bool is_whole(const struct model_layer *l, int p)
-{
-	return (p == P_WQKV && l->t[P_WQ].data != NULL) || p == P_GATE_UP_EXPS;
 }
 
 void model_size(const struct model *m, struct model_size *z)
@@ -37,15 +32,16 @@ void model_size(const struct model *m, struct model_size *z)
 		double before = z->layers;
 
 		for (p = 0; p < P_COUNT; p++) {
-			bool expert = p == P_GATE_EXPS || p == P_UP_EXPS || p == P_DOWN_EXPS;
+			bool expert = model_is_expert(p);
 
-			if (!is_whole(&m->layers[i], p))
-				count(z, &m->layers[i].t[p], expert ? &z->experts : &z->layers, expert, m->dims.n_expert_used);
+			if (!model_is_whole(&m->layers[i], p))
+				count(z, &m->layers[i].t[p], expert ? &z->experts : &z->layers,
+				      expert ? m->dims.n_expert_used : 0);
 		}
 		z->layer_most = z->layers - before > z->layer_most ? z->layers - before : z->layer_most;
 	}
 	for (k = 0; k < sizeof(ends) / sizeof(ends[0]); k++)
-		count(z, ends[k], &z->output, false, 1);
+		count(z, ends[k], &z->output, 0);
 	z->tables = (double)weights_bytes(m->w) - z->layers - z->experts - z->output;
 	if (z->tables < 0.0)
 		z->tables = 0.0;

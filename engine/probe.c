@@ -131,7 +131,7 @@ double probe_matmul(const struct kern_isa *isa, struct kern_pool *pool, const st
 	const struct kern_type *t = kern_type(shape->type);
 	struct job j = { .isa = isa };
 	struct kern_acts acts;
-	size_t each, at;
+	size_t each, at, all;
 	double t0, s, bytes = 0.0;
 	uint32_t rows = shape->rows, i;
 	float *x;
@@ -146,7 +146,8 @@ double probe_matmul(const struct kern_isa *isa, struct kern_pool *pool, const st
 	if (rows > MATMUL_BYTES / j.mm.row_bytes)
 		rows = (uint32_t)(MATMUL_BYTES / j.mm.row_bytes);
 	each = rows * j.mm.row_bytes;
-	mem = map_memory(MATMUL_BYTES + COLS_MOST * 12 + (rows + 16) * sizeof(float));
+	all = MATMUL_BYTES + COLS_MOST * 12 + (rows + 16) * sizeof(float);      /* weights, x in both forms, y */
+	mem = map_memory(all);
 	if (mem == NULL)
 		return 0.0;
 	memset(mem, NORMAL, MATMUL_BYTES);
@@ -168,6 +169,6 @@ double probe_matmul(const struct kern_isa *isa, struct kern_pool *pool, const st
 		s = clock_now();
 		t0 = i > 0 ? t0 : s;            /* the first time brings it from the caches */
 	}
-	munmap(mem, MATMUL_BYTES + COLS_MOST * 12 + (rows + 16) * sizeof(float));
+	munmap(mem, all);
 	return s > t0 ? bytes / (s - t0) : 0.0;
 }

@@ -90,7 +90,7 @@ static const struct option {
 	{ { "--ram-budget" }, SIZE, offsetof(struct run_options, ram_budget), 1, 1e15, "auto", "SIZE",
 	  "memory for all, or none; the rest is read as needed" },
 	{ { "--stream-ahead" }, NUMBER, offsetof(struct run_options, stream_ahead), 0, 4096, "0", "N",
-	  "read them N layers ahead, 0 for 64 MiB" },
+	  "read them N layers ahead, 0 for a 32nd of the budget" },
 	{ { "--max-loaded-layers" }, NUMBER, offsetof(struct run_options, max_loaded_layers), 0, 4096, "0", "N",
 	  "hold at most N layers of weights, 0 for what fits" },
 	{ { "--mlock" }, FLAG, offsetof(struct run_options, mlock), 0, 0, NULL, NULL,

@@ -75,15 +75,15 @@ static int open_pool(struct session *s, const struct session_params *p, char *er
 /* Experts may be read before a router names them, while the disk has nothing else to do. */
 static void spare_experts(struct session *s)
 {
-	static const int parts[] = { P_GATE_EXPS, P_UP_EXPS, P_DOWN_EXPS };
-	uint64_t e, i, k;
+	uint64_t e, i;
+	int p;
 
 	for (e = 0; e < s->m->dims.n_expert; e++)
 		for (i = 0; i < s->m->dims.n_layer; i++)
-			for (k = 0; k < sizeof(parts) / sizeof(parts[0]); k++) {
-				const struct weights_tensor *w = &s->m->layers[i].t[parts[k]];
+			for (p = 0; p < P_COUNT; p++) {
+				const struct weights_tensor *w = &s->m->layers[i].t[p];
 
-				if (w->data != NULL)
+				if (model_is_expert(p) && w->data != NULL)
 					stream_spare(s->stream, &(struct stream_matrix){ (const char *)w->data + e * w->slice_bytes,
 						     w->row_bytes, (uint32_t)w->ne[1], true });
 			}

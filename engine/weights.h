@@ -53,10 +53,10 @@ uint64_t weights_header_bytes(const struct weights *w);
 /* Where bytes of a tensor lie: a descriptor that is borrowed until weights_close, O_DIRECT unless buffered is asked for or
  * the file system refuses it; off in its file; reads must begin at and have a length of multiples of align. */
 #define WEIGHTS_ALIGN_MAX 65536u
-/* The most align that weights_place can say, a multiple of 4096 and at most WEIGHTS_ALIGN_MAX. */
-uint32_t weights_align(const struct weights *w);
 struct weights_place { int fd; uint64_t off; uint32_t align; bool direct; };
 void weights_place(const struct weights *w, const void *data, bool buffered, struct weights_place *out);
+/* The most align that weights_place can say, a multiple of 4096 and at most WEIGHTS_ALIGN_MAX. */
+uint32_t weights_align(const struct weights *w);
 
 /* 0 while the files are what was opened; -ESTALE when one was written to, became shorter or longer, or had a page
  * missing (weights_guard.h); other errors of the system.  What was computed since the last time is then worth nothing. */

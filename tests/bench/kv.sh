@@ -31,12 +31,6 @@ one()
 		--bench "tg$tokens@d$depth" --repetitions 1 "$@" || bench_fail "the run ended"
 }
 
-# of NAME PATTERN COLUMN: a number of that row
-of()
-{
-	awk -F '|' -v pattern="$2" -v column="$3" '$5 ~ pattern { split($column, v, "+"); print v[1] + 0 }' "$BENCH_WORK/$1"
-}
-
 pair()
 {
 	printf 'ours %s\nother %s\n' "$1" "$2" >"$BENCH_WORK/pair"

@@ -47,20 +47,13 @@ field()
 	awk -v name="$1" 'index($0, "  " name) == 1 { print $(NF - 1); exit }'
 }
 
-# of_ours PATTERN COLUMN: a number of that row, the last of them
-of_ours()
-{
-	awk -F '|' -v pattern="$1" -v column="$2" '$5 ~ pattern { split($column, v, "+"); n = v[1] + 0 } END { print n + 0 }' \
-		"$BENCH_WORK/ours"
-}
-
 # ours FILE BUDGET: to $BENCH_WORK/ours, in a group of $memory MiB
 ours()
 {
 	drop "$1"
 	place_run "$BENCH_WORK/ours" "$memory" "$run" -m "$1" -t $threads -c $context --ram-budget "$2M" --bench "tg$before,tg$tokens" \
 		--repetitions 1 || place_say "ours ended with $?" >&2
-	of_ours " tg$tokens " 6
+	of ours " tg$tokens " 6
 }
 
 # theirs READ_AHEAD
@@ -117,7 +110,7 @@ through_mount()
 	sh -c 'echo $$ >"$0" && exec "$@"' "$place_procs" "$run" -m "$mnt/${file##*/}" -t $threads -c $context \
 		--ram-budget "$((memory - held - daemon_mib))M" --bench "tg$before,tg$tokens" --repetitions 1 >"$BENCH_WORK/ours" ||
 		place_say "ours ended with $?" >&2
-	of_ours " tg$tokens " 6
+	of ours " tg$tokens " 6
 	place_umount
 	place_remove "$group"
 	place_memories=${place_memories#"$group "}
@@ -156,7 +149,7 @@ measure()
 		device=$(device_rate)
 		got=$(ours "$file" "$mine")
 		keep predicted "$predicted" "$got"
-		keep read "$(of_ours "from disk" 7)" "$device"
+		keep read "$(of ours "from disk" 7)" "$device"
 		theirs_best
 		keep speed "$got" "$rate"
 		keep mount "$(through_mount)" "$rate"

@@ -23,8 +23,12 @@ logits() {
 forget() { dd if="$1" iflag=nocache count=0 status=none; }
 
 check 'logits with the model in memory' logits "$work/want" "$model" --ram-budget none
-least=$("$runner" -m "$model" --tokens 1 -n 0 -c 64 -b 8 -ub 8 --ram-budget 1M 2>&1 | sed -n 's/.* need \([0-9]*\).*/\1/p')
-check 'the least budget is said' test "${least:-0}" -gt 0
+least=$("$runner" -m "$model" --tokens 1 -n 0 -c 64 -b 8 -ub 8 --logits /dev/null --ram-budget 1M 2>&1 | sed -n 's/.* need \([0-9]*\).*/\1/p')
+check 'the least budget is said' test "${least:-0}" -gt 1
+check 'it is enough' logits "$work/got" "$model" --ram-budget "$((least + 1))M"
+check 'and gives the same bits' cmp "$work/want" "$work/got"
+refuses() { ! logits "$work/got" "$model" --ram-budget "$1"; }
+check 'a MiB less is refused' refuses "$((least - 1))M"
 budget=$((least + 20))
 
 # same WHAT MODEL [OPTION...]: read past memory, and the same

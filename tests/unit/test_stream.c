@@ -126,8 +126,8 @@ static void test_spare(void **state)
 				    .slots = 4, .apart = true };
 	uint32_t id = 5, i;
 	struct stream_stats stats = { 0 };
+	struct session *s, *whole;
 	struct model_size w;
-	struct session *s;
 	struct model *m;
 	char err[256];
 
@@ -140,13 +140,17 @@ static void test_spare(void **state)
 	}
 	assert_non_null(tiny_arch_at(i));
 	model_size(m, &w);
+	assert_int_equal(session_open(&whole, m, &p, err, sizeof(err)), 0);
 	p.budget = own_bytes(m, &p, p.slots) + model_bytes(m) + 65536;
 	assert_int_equal(session_open(&s, m, &p, err, sizeof(err)), 0);
 	for (i = 0; i < 200 && (double)stats.held < w.experts; i++) {
 		assert_int_equal(session_eval(s, &id, 1, NULL, NULL), 0);       /* the same token: much the same experts */
+		assert_int_equal(session_eval(whole, &id, 1, NULL, NULL), 0);
+		assert_memory_equal(session_logits(s), session_logits(whole), model_n_vocab(m) * sizeof(float));
 		session_stream_stats(s, &stats);
 	}
 	assert_true((double)stats.held >= w.experts);
+	session_close(whole);
 	session_close(s);
 	model_close(m);
 }

@@ -2,6 +2,7 @@
 #
 #	get_peer                                llama.cpp is there, or the bench ends
 #	peer PROGRAM ARG...                     run one of its programs in $models
+#	of FILE PATTERN COLUMN                  a number of that row of what --bench printed to $BENCH_WORK/FILE, the last of them
 #	get_model TYPE                          $models/TYPE.gguf: Q4_K_M and so on, MOE for the mixture, KV for a wide cache
 #
 # llama.cpp is taken from LLAMA_DIR, or unpacked by ../shared/oracle/llama-cpp into the build folder; without either
@@ -19,6 +20,12 @@ mkdir -p "$models"
 peer()
 {
 	(cd "$models" && "$here/$oracle" run "$llama" "$@")
+}
+
+of()
+{
+	awk -F '|' -v pattern="$2" -v column="$3" '$5 ~ pattern { split($column, v, "+"); n = v[1] + 0 } END { print n + 0 }' \
+		"$BENCH_WORK/$1"
 }
 
 get_peer()
