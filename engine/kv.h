@@ -62,9 +62,12 @@ void *kv_states(const struct kv *kv, size_t *bytes);
 /* Bytes of memory reserved. */
 uint64_t kv_bytes(const struct kv *kv);
 
-/* A batch of n positions from pos0 on begins, in order: what was there from pos0 on is forgotten.  On disk n is n_batch at
- * most. */
+/* A pass over n positions from pos0 on begins, in order: what was there from pos0 on is forgotten.  On disk n is n_batch at
+ * most, unless kv_batch divides it. */
 void kv_begin(struct kv *kv, uint32_t pos0, uint32_t n);
+/* n <= n_batch of its positions, from pos0 on, are those at hand in the layer that comes next: a pass that takes a layer with
+ * batch after batch, in order, before it goes on to the next one.  last: of them. */
+void kv_batch(struct kv *kv, uint32_t pos0, uint32_t n, bool last);
 /* The batch's rows of this layer are about to be put, and have been read by all who want them. */
 void kv_put(struct kv *kv, uint32_t layer);
 void kv_done(struct kv *kv, uint32_t layer);

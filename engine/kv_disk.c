@@ -253,14 +253,25 @@ void kv_begin(struct kv *kv, uint32_t pos0, uint32_t n)
 		return;
 	if (pos0 < d->end)
 		rewind_to(d, pos0);
+	d->end = pos0 + n;
+	kv_batch(kv, pos0, n, false);
+}
+
+/* By layers it is, for what is read ahead, a pass through one layer. */
+void kv_batch(struct kv *kv, uint32_t pos0, uint32_t n, bool last)
+{
+	struct kv_disk *d = kv->disk;
+
+	if (d == NULL)
+		return;
 	d->whole = d->whole || d->at_use > 0;
 	if (d->ahead.lap == 0)
 		d->ahead = (struct kv_cursor){ 0 };
 	d->ahead.lap = 0;
 	d->at_use = 0;
 	d->pos0 = pos0;
-	d->n = n;
-	d->end = pos0 + n;
+	d->to = pos0 + n;
+	d->layer_ends = last;
 }
 
 void kv_put(struct kv *kv, uint32_t layer)
@@ -268,7 +279,7 @@ void kv_put(struct kv *kv, uint32_t layer)
 	struct kv_disk *d = kv->disk;
 	uint32_t c;
 
-	for (c = d != NULL ? d->pos0 / d->block : 1; d != NULL && c <= (d->end - 1) / d->block; c++) {
+	for (c = d != NULL ? d->pos0 / d->block : 1; d != NULL && c <= (d->to - 1) / d->block; c++) {
 		uint32_t place = kv_disk_place(d, c);
 
 		if (d->layer[layer].have[place] == c)
@@ -285,7 +296,7 @@ void kv_done(struct kv *kv, uint32_t layer)
 
 	if (d == NULL)
 		return;
-	for (c = d->pos0 / d->block; (c + 1) * (uint64_t)d->block <= d->end && d->rc == 0; c++)
+	for (c = d->pos0 / d->block; (c + 1) * (uint64_t)d->block <= d->to && d->rc == 0; c++)
 		if (c >= d->held)
 			begin_write(d, layer, c);
 }
@@ -335,10 +346,10 @@ static bool next_ahead(struct kv_disk *d, uint32_t *layer, uint32_t *chunk)
 
 	for (;;) {
 		const struct kv_use *u = &d->use[a->use];
-		uint32_t pos0 = a->lap == 0 ? d->pos0 : d->end, first;
+		uint32_t pos0 = a->lap == 0 ? d->pos0 : d->to, first;
 
 		if (a->use >= d->n_use || (a->lap == 1 && a->use >= d->at_use)) {
-			if (a->lap == 1 || !d->whole)
+			if (a->lap == 1 || !d->whole || d->layer_ends)
 				return false;
 			*a = (struct kv_cursor){ .lap = 1 };
 			continue;

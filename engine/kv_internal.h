@@ -73,7 +73,8 @@ struct kv_disk {
 	struct kv_write write[KV_WRITES];
 	uint64_t turn;
 	uint32_t taken;                 /* the slot that the last span is in, or KV_NONE */
-	uint32_t pos0, n, end;          /* the batch; positions from 0 to end have rows */
+	uint32_t pos0, to, end;         /* the batch at hand; positions from 0 to end have rows, or will have */
+	bool layer_ends;                /* another layer comes next, not this one with another batch */
 	struct kv_use *use;             /* [n_use] of a pass, room for 2 * n_layer */
 	uint32_t n_use, at_use;         /* known so far; of this pass */
 	bool whole;                     /* a whole pass is known */

@@ -105,6 +105,18 @@ static uint32_t kv_type(const char *name)
 	return KERN_TYPE_COUNT;
 }
 
+/* -1: there is no such order. */
+static int prefill_order(const char *name)
+{
+	static const char *const names[] = { "auto", "batch", "layer" };        /* enum session_order */
+	int i;
+
+	for (i = 0; i < 3; i++)
+		if (strcmp(names[i], name) == 0)
+			return i;
+	return -1;
+}
+
 /* The budget that was given, or what the machine suggests. */
 static uint64_t budget_of(struct run *r, const struct session_params *p)
 {
@@ -169,7 +181,7 @@ static int open_session(struct run *r)
 		.n_threads_batch = (uint32_t)r->o.n_threads_batch,
 		.type_k = kv_type(r->o.type_k), .type_v = kv_type(r->o.type_v), .isa = r->o.isa,
 		.n_batch_most = (uint32_t)r->o.n_batch, .layers_ahead = (uint32_t)r->o.stream_ahead,
-		.layers_most = (uint32_t)r->o.max_loaded_layers,
+		.layers_most = (uint32_t)r->o.max_loaded_layers, .order = (enum session_order)prefill_order(r->o.prefill_order),
 		.budget = r->o.ram_budget > 0 ? (uint64_t)r->o.ram_budget : 0,
 		.others = heap_bytes(),
 		.n_logits = r->o.perplexity == NULL && r->o.logits == NULL ? 1 : 0,
@@ -392,6 +404,7 @@ static void print_perf(const struct run *r)
 	double prompt = r->prompt_s > 0 ? (double)r->n_evaluated / r->prompt_s : 0;
 	double decode = r->decode_s > 0 ? (double)r->n_decoded / r->decode_s : 0;
 	double passes = r->decode_s > 0 ? (double)r->n_passes / r->decode_s : 0;
+	struct stream_stats w;
 
 	fprintf(stderr, PROGRAM ": load    %.3f s, %s, %.1f MB of weights, %s, %u threads\n", r->load_s,
 		model_arch(r->model), (double)model_bytes(r->model) / 1e6, session_isa(r->session),
@@ -401,8 +414,11 @@ static void print_perf(const struct run *r)
 		(unsigned long long)r->seed);
 	print_kv(r);
 	print_stream(r);
-	fprintf(stderr, PROGRAM ": prompt  %llu tokens, %.3f s, %.2f tokens/s\n", (unsigned long long)r->n_evaluated,
-		r->prompt_s, prompt);
+	fprintf(stderr, PROGRAM ": prompt  %llu tokens, %.3f s, %.2f tokens/s", (unsigned long long)r->n_evaluated, r->prompt_s, prompt);
+	session_stream_stats(r->session, &w);
+	if (w.kind != NULL)
+		fprintf(stderr, ", passes over the weights: %llu", (unsigned long long)(w.passes - r->n_passes));
+	fputc('\n', stderr);
 	fprintf(stderr, PROGRAM ": decode  %llu tokens, %.3f s, %.2f tokens/s, %.2f GB/s of weights\n",
 		(unsigned long long)r->n_decoded, r->decode_s, decode,
 		passes * (double)model_bytes_per_token(r->model) / 1e9);
@@ -485,6 +501,8 @@ static int check_options(const struct run_options *o)
 		return usage("only one of --chat-template and --chat-template-file can be the template");
 	if (kv_type(o->type_k) == KERN_TYPE_COUNT || kv_type(o->type_v) == KERN_TYPE_COUNT)
 		return usage("the KV cache types are f32, f16, bf16, q8_0 and q4_0");
+	if (prefill_order(o->prefill_order) < 0)
+		return usage("the orders of --prefill-order are auto, batch and layer");
 	if (!isa_ok(o->isa))
 		return usage("the instruction sets are ref, avx2 and avx512");
 	line = run_spec_ask(&spec, o);

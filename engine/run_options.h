@@ -15,7 +15,8 @@ struct run_list { const char *at[RUN_OPTIONS_LIST]; size_t n; };
 /* Strings are borrowed from argv; --escape changes some of them there. */
 struct run_options {
 	const char *model, *prompt, *prompt_file, *tokens, *logits, *isa, *perplexity, *bench;
-	const char *type_k, *type_v, *system, *chat_template, *chat_template_file, *prompt_cache, *kv_disk, *spec_type, *model_draft;
+	const char *type_k, *type_v, *system, *chat_template, *chat_template_file, *prompt_cache, *kv_disk, *prefill_order;
+	const char *spec_type, *model_draft;
 	int64_t n_predict, n_ctx, n_batch, n_ubatch, n_threads, n_threads_batch, seed, top_k, repeat_last_n, repetitions;
 	int64_t ram_budget;             /* 0: auto, -1: none */
 	int64_t stream_ahead, max_loaded_layers, kv_ram, ngram_n, ngram_m, draft_max, draft_min;

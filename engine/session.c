@@ -102,6 +102,8 @@ static int open_parts(struct session *s, const struct session_params *p, struct 
 	s->sizes = k->sizes;
 	s->n_ctx = p->n_ctx;
 	s->n_batch = k->sizes.n_batch;
+	s->pass_bytes = k->pass_bytes;
+	s->order = p->order;
 	s->logit_rows = p->n_logits != 0 ? p->n_logits : SESSION_LOGITS;
 	if ((rc = open_pool(s, p, err, errlen)) != 0 || (rc = open_kv_and_graph(s, k, err, errlen)) != 0 ||
 	    (rc = open_mark(s, p, err, errlen)) != 0 || (rc = open_buffers(s, err, errlen)) != 0)
@@ -112,6 +114,7 @@ static int open_parts(struct session *s, const struct session_params *p, struct 
 			return rc;
 		graph_set_stream(s->g, s->stream);
 		spare_experts(s);
+		session_count_slots(s);
 	}
 	if (p->kv_dir != NULL && p->kv_keep)
 		session_resume(s);
@@ -162,116 +165,6 @@ void session_set_cancel(struct session *s, session_cancel_fn fn, void *arg)
 
 /* ---- evaluate ------------------------------------------------------------------------------------ */
 
-/* kern_pool_fn: scale and cap logits i0 .. i1 - 1, counted through all rows. */
-static void finish_logits(void *arg, uint32_t i0, uint32_t i1)
-{
-	const struct session *s = arg;
-	const struct model_dims *d = &s->m->dims;
-	uint32_t i;
-
-	for (i = i0; i < i1 && d->logit_scale != 0.0f; i++)
-		s->logits[i] *= d->logit_scale;
-	for (i = i0; i < i1 && d->logit_softcap != 0.0f; i++)
-		s->logits[i] = d->logit_softcap * tanhf(s->logits[i] / d->logit_softcap);
-}
-
-/* Logits of batch rows t0 .. t0 + n - 1, n <= logit_rows. */
-static void compute_logits(struct session *s, uint32_t t0, uint32_t n)
-{
-	const struct model *m = s->m;
-	const struct model_dims *d = &m->dims;
-	struct kern_norm norm = {
-		.y = s->normed, .x = graph_buf(s->g, GRAPH_X) + (size_t)t0 * d->n_embd, .w = m->output_norm.data,
-		.b = m->output_norm_b.data, .n = d->n_embd, .eps = d->norm_eps, .kind = d->norm,
-	};
-
-	s->isa->norm(&norm, 0, n);
-	graph_linear_rows(s->g, s->normed, n, &(struct graph_linear){ s->logits, &m->output, &m->output_b }, 1);
-	if (d->logit_scale != 0.0f || d->logit_softcap != 0.0f)
-		kern_pool_run(s->pool, finish_logits, s, n * d->n_vocab, 4096);
-}
-
-static int give_logits(struct session *s, uint32_t n_tok, struct session_listener *l)
-{
-	uint32_t t, i, n;
-	int rc;
-
-	for (t = l->first; t < n_tok; t += n) {
-		n = n_tok - t < s->logit_rows ? n_tok - t : s->logit_rows;
-		compute_logits(s, t, n);
-		for (i = 0; i < n; i++) {
-			s->last_row = i;
-			rc = l->each(l->arg, s->n_past + t + i, s->logits + (size_t)i * s->m->dims.n_vocab);
-			if (rc > 0)
-				l->enough = t + i + 1;
-			if (rc != 0)
-				return rc < 0 ? rc : 0;
-		}
-	}
-	return 0;
-}
-
-/* Embedding and angles: what every layer needs. */
-static void begin_batch(struct session *s, const uint32_t *tokens, uint32_t n)
-{
-	const struct model *m = s->m;
-	uint32_t i;
-
-	graph_begin(s->g, n, s->n_past);
-	graph_embed(s->g, graph_buf(s->g, GRAPH_X), &m->tok_embd, tokens);
-	if (m->dims.embd_scale != 0.0f)
-		graph_scale(s->g, graph_buf(s->g, GRAPH_X), m->dims.n_embd, m->dims.embd_scale);
-	for (i = 0; i < GRAPH_ROPES; i++) {
-		struct kern_rope_angles a = m->rope[i].angles;
-
-		a.factors = session_rope_longer(s->m, s->n_ctx, i) ? m->rope[i].factors_long.data : m->rope[i].factors.data;
-		if (a.n_rot > 0)
-			graph_rope_angles(s->g, i, &a);
-	}
-	if (m->arch->begin != NULL)
-		m->arch->begin(m, s->g, tokens);
-}
-
-int session_run_batch(struct session *s, const uint32_t *tokens, uint32_t n, bool last, struct session_listener *l)
-{
-	const struct model *m = s->m;
-	uint32_t i;
-	int rc = 0;
-
-	kv_begin(s->kv, s->n_past, n);
-	kern_pool_limit(s->pool, n > 1 ? s->n_threads_batch : s->n_threads);
-	if (s->stream != NULL)
-		stream_begin(s->stream, last || l->each != NULL);
-	begin_batch(s, tokens, n);
-	for (i = 0; i < m->dims.n_layer; i++) {
-		if (s->cancel != NULL && s->cancel(s->cancel_arg))
-			return -ECANCELED;
-		if (session_kv_error(s, NULL, 0) != 0)
-			return -EREMOTEIO;
-		s->eval.layer = i;
-		m->arch->layer(m, s->g, i);
-	}
-	if (s->stream != NULL)
-		stream_tail(s->stream);
-	if (l->each != NULL) {
-		rc = give_logits(s, n, l);
-	} else if (last) {
-		compute_logits(s, n - 1, 1);
-		s->last_row = 0;
-	}
-	if (rc == 0 && s->stream != NULL)
-		rc = stream_error(s->stream);
-	if (rc == 0)
-		rc = weights_check(m->w);
-	if (rc == 0 && session_kv_error(s, NULL, 0) != 0)
-		rc = -EREMOTEIO;
-	if (rc != 0)
-		return rc;
-	memcpy(s->tokens + s->n_past, tokens, n * sizeof(*tokens));
-	s->n_past += n;
-	return 0;
-}
-
 void session_to_start(struct session *s)
 {
 	if (!kv_has_state(s->kv))
@@ -296,25 +189,27 @@ int session_check(const struct session *s, const uint32_t *tokens, size_t n)
 int session_eval(struct session *s, const uint32_t *tokens, size_t n, session_logits_fn each, void *arg)
 {
 	struct session_listener l = { .each = each, .arg = arg };
+	struct session_division d;
 	size_t i, part;
 	int rc = session_check(s, tokens, n);
 
 	if (rc != 0 || n == 0)
 		return rc;
 	s->have_logits = false;
-	for (i = 0; i < n; i += part) {
-		part = n - i < s->n_batch ? n - i : s->n_batch;
+	session_divide(s, n, &d);
+	for (i = 0; i < n && rc == 0; i += part) {
+		part = n - i < d.n ? n - i : d.n;
 		s->eval.n = n;
 		s->eval.done = i;
 		s->eval.part = (uint32_t)part;
-		rc = session_run_batch(s, tokens + i, (uint32_t)part, i + part == n, &l);
-		if (rc != 0) {
-			session_to_start(s);
-			return rc;
-		}
+		rc = session_pass(s, &(struct session_tokens){ tokens + i, (uint32_t)part, d.rows }, i + part == n, &l);
 	}
-	s->have_logits = true;
-	return 0;
+	if (d.rows != NULL)
+		stream_whole(s->stream);
+	if (rc != 0)
+		session_to_start(s);
+	s->have_logits = rc == 0;
+	return rc;
 }
 
 uint32_t session_kept(const struct session *s, const uint32_t *tokens, size_t n)
@@ -360,7 +255,7 @@ double session_share_done(const struct session *s)
 {
 	if (s->eval.n == 0)
 		return 0.0;
-	return ((double)s->eval.done + (double)s->eval.part * s->eval.layer / s->m->dims.n_layer) / (double)s->eval.n;
+	return ((double)s->eval.done + (double)s->eval.part * s->eval.through) / (double)s->eval.n;
 }
 
 uint32_t session_n_past(const struct session *s)

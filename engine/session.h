@@ -20,6 +20,10 @@ struct model;
 struct session;
 struct stream_stats;
 
+/* How prompts of more than a batch meet weights that are streamed: all layers with each batch, each layer with all batches (as
+ * many as there is room for between two layers), or whichever reads fewer bytes. */
+enum session_order { SESSION_ORDER_AUTO, SESSION_ORDER_BATCH, SESSION_ORDER_LAYER };
+
 struct session_params {
 	uint32_t n_ctx;                 /* positions, at least 1 */
 	uint32_t n_batch;               /* tokens evaluated together, at least 1; more than n_ctx counts as n_ctx */
@@ -32,6 +36,7 @@ struct session_params {
 	uint32_t layers_most;           /* not more layers' weights are held than so many, 0: no such limit; without a budget that makes one */
 	uint32_t layers_ahead;          /* so many are read ahead, 0: as much as is good */
 	uint32_t slots;                 /* the same as pieces of weights, 0: as layers_ahead says */
+	enum session_order order;
 	size_t piece;                   /* their bytes, at most STREAM_PIECE; 0: as is good for the budget */
 	const char *kv_dir;             /* the KV cache lies in a file there, NULL: in memory */
 	bool kv_keep;                   /* in one that stays, for session_keep, and that a run before this one may have kept */
@@ -64,7 +69,7 @@ int session_open(struct session **out, const struct model *m, const struct sessi
 	__attribute__((warn_unused_result));
 void session_close(struct session *s);          /* takes s; NULL is a no-op */
 
-/* Asked before every layer; true ends the evaluation with -ECANCELED. */
+/* Asked before every layer of a batch; true ends the evaluation with -ECANCELED. */
 typedef bool (*session_cancel_fn)(void *arg);
 void session_set_cancel(struct session *s, session_cancel_fn fn, void *arg);
 
@@ -77,7 +82,7 @@ typedef int (*session_logits_fn)(void *arg, uint32_t pos, const float *logits);
 /* Evaluate n more tokens.  each, if not NULL, gets the logits of every one of them in order.
  * 0; -EINVAL (a token id outside the vocabulary; nothing was evaluated), -ENOSPC (they do not fit in
  * the context; nothing was evaluated), -ESTALE (a file of the model changed), -EIO (it cannot be read), -EREMOTEIO (the
- * KV cache's file failed, session_kv_error says how; the session is of no more use), -ECANCELED or each's error (the session then ends after the last whole batch, with a state at the start, and has no logits). */
+ * KV cache's file failed, session_kv_error says how; the session is of no more use), -ECANCELED or each's error (the session then ends after the last whole pass, with a state at the start, and has no logits). */
 int session_eval(struct session *s, const uint32_t *tokens, size_t n, session_logits_fn each, void *arg)
 	__attribute__((warn_unused_result));
 

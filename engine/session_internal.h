@@ -30,7 +30,10 @@ struct session {
 	bool marked;
 	uint32_t mark;                  /* <= n_past, when marked */
 	void *mark_states;              /* as kv_states at the mark; NULL: no room, or no state */
-	struct { size_t n, done; uint32_t part, layer; } eval;  /* session_eval's tokens: all, through, on their way, how far */
+	struct { size_t n, done; uint32_t part; double through; } eval; /* session_eval's tokens: all, done, on their way, how far */
+	enum session_order order;
+	double pass_bytes;              /* of weights that a pass over many tokens asks for */
+	uint32_t layer_slots;           /* of the ring, that all pieces of the largest layer take */
 	session_cancel_fn cancel;
 	void *cancel_arg;
 };
@@ -44,6 +47,7 @@ struct session_make {
 	struct kv_params kv;
 	struct graph_sizes graph;
 	struct stream_params stream;
+	double pass_bytes;              /* of weights that a pass over many tokens asks for */
 };
 int session_make(struct session_make *out, const struct model *m, const struct session_params *p, char *err, size_t errlen)
 	__attribute__((warn_unused_result));
@@ -51,19 +55,31 @@ int session_make(struct session_make *out, const struct model *m, const struct s
 /* session_keep.c: what a file kept of the timeline. */
 void session_resume(struct session *s);
 
-/* Who gets logits of a batch. */
+/* ---- session_pass.c ------------------------------------------------------------------------------ */
+
+/* Who gets logits of a pass. */
 struct session_listener {
 	session_logits_fn each;         /* NULL: nobody */
 	void *arg;
-	uint32_t first;                 /* the row of the batch that is given first */
-	uint32_t enough;                /* rows up to the one at which each returned 1; 0: it did not */
+	uint32_t first;                 /* the row of each batch that is given first */
+	uint32_t enough;                /* rows of it up to the one at which each returned 1; 0: it did not */
 };
 
-/* session.c: can these tokens be evaluated?  0, -ENOSPC or -EINVAL. */
-int session_check(const struct session *s, const uint32_t *tokens, size_t n) __attribute__((warn_unused_result));
-/* One batch of n <= n_batch tokens; with last its last token's logits stay. */
-int session_run_batch(struct session *s, const uint32_t *tokens, uint32_t n, bool last, struct session_listener *l)
+/* How n tokens go through the model: so many a pass; rows is where their residual streams are between layers when these are
+ * more than a batch, and stream_whole must follow. */
+struct session_division { uint32_t n; float *rows; };
+void session_divide(struct session *s, size_t n, struct session_division *out);
+/* Once there is a stream: what session_divide must know of it. */
+void session_count_slots(struct session *s);
+/* One pass: a batch, or with rows any number of tokens.  With last the last one's logits stay. */
+struct session_tokens { const uint32_t *ids; uint32_t n; float *rows; };
+int session_pass(struct session *s, const struct session_tokens *t, bool last, struct session_listener *l)
 	__attribute__((warn_unused_result));
+
+/* ---- session.c ----------------------------------------------------------------------------------- */
+
+/* Can these tokens be evaluated?  0, -ENOSPC or -EINVAL. */
+int session_check(const struct session *s, const uint32_t *tokens, size_t n) __attribute__((warn_unused_result));
 /* A state has no way back but to the start, or to a mark. */
 void session_to_start(struct session *s);
 

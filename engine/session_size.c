@@ -263,8 +263,11 @@ static void make_stream(struct session_make *k, const struct model *m, const str
 	sp->buffered = p->buffered;
 	sp->apart = p->apart;
 	sp->slots = k->sizes.slots;
-	if (!p->apart)
+	k->pass_bytes = model_bytes_read(m, 1.0);
+	if (!p->apart) {
 		sp->dense = missing_of(m, sp->dense);
+		k->pass_bytes = (double)missing_of(m, (uint64_t)k->pass_bytes);
+	}
 	sp->reserve = m->dims.n_expert > 0 ? sp->slots / 2 : 0;
 }
 

@@ -44,7 +44,7 @@ int session_try(struct session *s, const uint32_t *tokens, size_t n, size_t firs
 	if (first + 1 < n)
 		session_mark(s);
 	s->have_logits = false;
-	rc = session_run_batch(s, tokens, (uint32_t)n, true, &l);
+	rc = session_pass(s, &(struct session_tokens){ tokens, (uint32_t)n, NULL }, true, &l);
 	if (rc != 0) {
 		session_to_start(s);
 		return rc;

@@ -48,7 +48,7 @@ static int open_ring(struct stream *s, const struct stream_params *p)
 {
 	uint32_t i;
 
-	s->n_slot = p->slots;
+	s->n_slot = s->depth = p->slots;
 	s->reserve = p->reserve < p->slots ? p->reserve : p->slots - 1;
 	s->slot_bytes = p->slot;
 	s->mem_bytes = s->n_slot * s->slot_bytes;
@@ -114,11 +114,11 @@ void stream_close(struct stream *s)
 
 /* ---- the ring ------------------------------------------------------------------------------------ */
 
-static void free_slot(struct stream *s, struct slot *slot)
+void stream_free_slot(struct stream *s, struct slot *slot)
 {
 	s->piece[slot->piece].slot = STREAM_NONE;
 	slot->state = SLOT_FREE;
-	slot->taken = false;
+	slot->taken = slot->again = false;
 }
 
 /* Pages of a read through the page cache are given back, those that it shares with its neighbours too. */
@@ -140,7 +140,7 @@ static void spare_done(struct stream *s, struct slot *slot)
 		s->spare_first = s->spare.n;
 	if (p->held != NULL)
 		memcpy(p->held, slot->mem + slot->shift, p->bytes);
-	free_slot(s, slot);
+	stream_free_slot(s, slot);
 }
 
 /* What came of a read: the bytes, or zeros and an error. */
@@ -196,11 +196,13 @@ static void begin(struct stream *s, uint32_t n, uint32_t id)
 	reader_begin(s->reader, &slot->job);
 }
 
-/* A free slot, as long as there are more than `but` of them. */
+/* A free slot that can be read into, as long as there are more than `but` of them. */
 static uint32_t free_slot_at(const struct stream *s, uint32_t but)
 {
 	uint32_t i;
 
+	if (s->under_way >= s->depth)
+		return STREAM_NONE;
 	for (i = 0; i < s->n_slot; i++)
 		if (s->slot[i].state == SLOT_FREE && but-- == 0)
 			return i;
@@ -215,26 +217,54 @@ static void give_up(struct stream *s, struct slot *slot)
 	for (i = s->cursor; i < s->ahead && !s->lap; i++)
 		if (s->order.at[i] == slot->piece)
 			s->ahead = i;
-	free_slot(s, slot);
+	stream_free_slot(s, slot);
 }
 
-/* A slot for what is needed now, if need be one of what was read too far ahead; not all slots are taken. */
+/* What was read too far ahead; or is for another batch, where a layer has more pieces than there are slots. */
+static uint32_t slot_of_another(const struct stream *s)
+{
+	uint32_t i, again = STREAM_NONE;
+
+	for (i = 0; i < s->n_slot; i++) {
+		const struct slot *slot = &s->slot[i];
+
+		if (slot->taken || slot->state != SLOT_FULL)
+			continue;
+		if (!slot->again)
+			return i;
+		again = i;
+	}
+	return again;
+}
+
+/* A slot for what is needed now, if need be that of another piece; not all slots are taken. */
 static uint32_t slot_at_once(struct stream *s)
 {
 	uint32_t i = free_slot_at(s, 0);
 
 	while (i == STREAM_NONE) {
-		for (i = 0; i < s->n_slot && (s->slot[i].taken || s->slot[i].state != SLOT_FULL); i++)
-			;
-		if (i < s->n_slot) {
+		i = s->under_way < s->depth ? slot_of_another(s) : STREAM_NONE;
+		if (i != STREAM_NONE)
 			give_up(s, &s->slot[i]);
-			return i;
-		}
-		i = STREAM_NONE;
-		if (!reap(s, true))
+		else if (!reap(s, true))
 			return STREAM_NONE;
+		else
+			i = free_slot_at(s, 0);
 	}
 	return i;
+}
+
+void stream_settle(struct stream *s)
+{
+	uint32_t i;
+
+	while (reap(s, true))
+		;
+	for (i = 0; i < s->n_slot; i++)
+		if (s->slot[i].state == SLOT_FULL)
+			stream_free_slot(s, &s->slot[i]);
+	s->lap = false;
+	s->ahead = s->cursor;
 }
 
 /* The next dense piece to be read, or STREAM_NONE. */
@@ -347,7 +377,7 @@ static const char *settle(struct stream *s, struct piece *p)
 		return at;
 	}
 	memcpy(p->held, at, p->bytes);
-	free_slot(s, slot);
+	stream_free_slot(s, slot);
 	return p->held;
 }
 
@@ -409,8 +439,12 @@ void stream_release(struct stream *s)
 	uint32_t i;
 
 	for (i = 0; i < s->n_slot; i++)
-		if (s->slot[i].taken)
-			free_slot(s, &s->slot[i]);
+		if (s->slot[i].taken && s->stays) {
+			s->slot[i].taken = false;
+			s->slot[i].again = true;
+		} else if (s->slot[i].taken) {
+			stream_free_slot(s, &s->slot[i]);
+		}
 	top_up(s);
 }
 
@@ -418,6 +452,8 @@ void stream_want(struct stream *s, const struct stream_matrix *m)
 {
 	uint32_t first = stream_pieces(s, m), each = stream_piece_rows(s, m->row_bytes), i, n = (m->rows + each - 1) / each;
 
+	if (s->want_first == s->wanted.n)
+		s->want_first = s->wanted.n = 0;
 	for (i = 0; first != STREAM_NONE && i < n; i++)
 		if (is_missing(s, &s->piece[first + i]) && !add_to(&s->wanted, first + i))
 			return;

@@ -65,6 +65,22 @@ void stream_want(struct stream *s, const struct stream_matrix *m);
 /* Experts that may be read while nothing else is, until what stays is full.  Told in the order in which they are. */
 void stream_spare(struct stream *s, const struct stream_matrix *m);
 
+/* ---- stream_layers.c: a pass that takes a layer with batch after batch of tokens before it goes on ------------------- */
+
+/* Memory of what stays becomes `slots` more slots, in which all pieces of a layer can wait for the next batch, and `bytes`
+ * besides, which are returned: aligned to 64, the caller's until stream_whole.  What was held there is read again when it is
+ * asked for.  NULL: there is not so much; nothing has changed then.  Not in a pass. */
+void *stream_lend(struct stream *s, uint32_t slots, size_t bytes);
+/* It is as before. */
+void stream_whole(struct stream *s);
+/* A layer begins, whose pieces will be asked for by more batches; another of them begins, last: the last one. */
+void stream_layer(struct stream *s);
+void stream_again(struct stream *s, bool last);
+/* How many slots there are. */
+uint32_t stream_slots(const struct stream *s);
+
+/* ---- stream.c ---------------------------------------------------------------------------------------------------------- */
+
 /* Rows of a table, one behind the other, the stream's until the next call. */
 const void *stream_rows(struct stream *s, const void *data, size_t row_bytes, const uint32_t *ids, uint32_t n);
 

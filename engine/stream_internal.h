@@ -29,6 +29,7 @@ struct slot {
 	enum slot_state state;
 	bool taken, direct;             /* direct: read past the page cache */
 	bool spare;                     /* nobody waits for it: it goes where it stays when it comes */
+	bool again;                     /* it was taken, and will be with the next batch of this layer */
 	uint32_t piece, shift;          /* where the piece begins in mem */
 	size_t need;                    /* bytes that must have come */
 };
@@ -46,11 +47,13 @@ struct stream {
 	/* the ring */
 	struct slot *slot;
 	uint32_t n_slot, reserve;
-	char *mem;                      /* of all slots */
+	uint32_t depth;                 /* of them under way at most; so many are the ring's own, the others lent */
+	char *mem;                      /* of its own */
 	size_t mem_bytes, slot_bytes, piece_bytes;
 	/* what stays */
 	char *hold;
 	uint64_t hold_bytes, hold_used, hold_routed, held_routed;
+	uint64_t lent;                  /* of its end, which hold_bytes is without meanwhile */
 	double share, due;              /* of dense bytes that stay, and what that comes to so far */
 	uint64_t kept;
 	/* the order of a pass */
@@ -58,6 +61,8 @@ struct stream {
 	uint32_t want_first, spare_first;
 	uint32_t body, cursor, ahead;   /* pieces of the layers; what is next to be taken, to be read */
 	bool complete, lap, tail;       /* a whole pass is known; ahead is in the next one; this pass goes to the output */
+	uint32_t layer;                 /* where the layer began whose pieces stay for other batches, */
+	bool stays;                     /* if they do */
 	char *rows;                     /* of a table */
 	size_t rows_bytes;
 	int rc;
@@ -79,5 +84,13 @@ void stream_touch(struct stream *s, struct piece *p);
 bool stream_has_room(const struct stream *s, const struct piece *p);
 /* Where a piece that was read stays from now on; NULL: nowhere. */
 char *stream_place(struct stream *s, const struct piece *p);
+/* What stays behind that offset does not any more. */
+void stream_drop(struct stream *s, uint64_t from);
+
+/* ---- stream.c ------------------------------------------------------------------------------------ */
+
+void stream_free_slot(struct stream *s, struct slot *slot);
+/* Waits for all reads; nothing that was read ahead is used. */
+void stream_settle(struct stream *s);
 
 #endif

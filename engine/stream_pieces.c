@@ -146,6 +146,23 @@ static char *place_of_colder(struct stream *s, const struct piece *p)
 	return place;
 }
 
+void stream_drop(struct stream *s, uint64_t from)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->n_piece; i++) {
+		struct piece *p = &s->piece[i];
+		uint64_t at = p->held != NULL ? (uint64_t)(p->held - s->hold) : 0;
+
+		if (p->held == NULL || at + p->bytes <= from)
+			continue;
+		p->held = NULL;
+		s->held_routed -= p->routed ? p->bytes : 0;
+		s->hold_used = at < s->hold_used ? at : s->hold_used;
+	}
+	s->spare_first = 0;             /* of experts some may be read again */
+}
+
 bool stream_has_room(const struct stream *s, const struct piece *p)
 {
 	return s->held_routed + p->bytes <= s->hold_routed && s->hold_used + p->bytes <= s->hold_bytes;

@@ -77,6 +77,7 @@ least=$("$BUILD/hearth-run" -m "$model" -p x -n 1 --ram-budget 1M 2>&1 | grep -E
 check "and that works" "$BUILD/hearth-run" -m "$model" -p x -n 1 --ram-budget "$((least + 1))MiB"
 check "the same with the weights of one layer" same "$(run -p "$start" -n 24 --max-loaded-layers 1 --stream-ahead 1 --perf)" "$text"
 check "which is a budget as well" grep -Eq 'of that .* held, [0-9.]+ % of the model' "$work/run.log"
+says "an order that is unknown" 2 'auto, batch and layer' "$BUILD/hearth-run" -m "$model" -p x -n 1 --prefill-order both
 check "with none nothing is read" same "$(run -p "$start" -n 24 --ram-budget none --mlock --perf)" "$text"
 check "and nothing said of a budget" test -z "$(grep budget "$work/run.log")"
 # ---- what it would take

@@ -14,11 +14,12 @@ model=$work/home/wide.gguf
 sync "$model"
 ids=$(seq -s , 300 340)
 
-# logits OUT MODEL [OPTION...]: of all tokens, in batches of 8: a pass through the model each
+# logits OUT MODEL [OPTION...]: of all tokens, in batches of 8; in the order $order a pass through the model each
+order=batch
 logits() {
 	local out=$1 m=$2
 	shift 2
-	"$runner" -m "$m" --tokens "$ids" -n 0 -c 64 -b 8 -ub 8 -t 2 --logits "$out" "$@" >/dev/null 2>"$work/run.log" || { cat "$work/run.log"; return 1; }
+	"$runner" -m "$m" --tokens "$ids" -n 0 -c 64 -b 8 -ub 8 -t 2 --prefill-order $order --logits "$out" "$@" >/dev/null 2>"$work/run.log" || { cat "$work/run.log"; return 1; }
 }
 forget() { dd if="$1" iflag=nocache count=0 status=none; }
 
@@ -43,6 +44,14 @@ same() {
 }
 same 'a plain file' "$model"
 check 'and the time is divided' grep -Eq 'time +[0-9.]+ s read from disk, of that [0-9.]+ s waited for; [0-9.]+ s computed' "$work/run.log"
+
+order=layer
+forget "$model"
+rm -f "$work/got"
+logits "$work/got" "$model" --ram-budget "${budget}M" --perf
+check 'layer by layer: the same bits' cmp "$work/want" "$work/got"
+check 'and one pass for all tokens' grep -Eq 'passes over the weights: 1$' "$work/run.log"
+order=batch
 
 # A device that reads no less than 4096 bytes, at multiples of that.
 truncate -s 160M "$work/sectors.img"

@@ -155,6 +155,66 @@ static void test_spare(void **state)
 	model_close(m);
 }
 
+#define LONG_IDS 120
+
+/* A prompt of 30 batches and some tokens, in that order; what it read, and what is held in the end. */
+static struct stream_stats run_long(const struct model *m, struct session_params p, enum session_order order, float *logits)
+{
+	uint32_t ids[LONG_IDS], i;
+	struct stream_stats prompt, end;
+	struct session *s;
+	char err[256];
+
+	for (i = 0; i < LONG_IDS; i++)
+		ids[i] = (i * i * 5 + i) % model_n_vocab(m);
+	p.order = order;
+	assert_int_equal(session_open(&s, m, &p, err, sizeof(err)), 0);
+	assert_int_equal(session_eval(s, ids, LONG_IDS, NULL, NULL), 0);
+	memcpy(logits, session_logits(s), model_n_vocab(m) * sizeof(float));
+	session_stream_stats(s, &prompt);
+	for (i = 0; i < 8; i++)
+		assert_int_equal(session_eval(s, ids + i, 1, NULL, NULL), 0);
+	session_stream_stats(s, &end);
+	session_close(s);
+	return (struct stream_stats){ .passes = prompt.passes, .read = end.read, .held = end.held };
+}
+
+/* Weights are read once for a whole prompt where each layer takes all of it, which is found without being told; and then
+ * as many are held as ever. */
+static void test_layers(void **state)
+{
+	struct session_params p = { .n_ctx = 256, .n_batch = 4, .n_threads = 1, .type_k = KERN_F16, .type_v = KERN_F16, .piece = 8192,
+				    .slots = 4, .apart = true };
+	struct stream_stats batch, layer, found;
+	struct tiny_arch deep = *tiny_arch_at(0);
+	struct model *m;
+	float *want, *got;
+	size_t n;
+
+	(void)state;
+	deep.n_layer = 12;
+	assert_int_equal(tiny_arch_open(&deep, &m), 0);
+	n = model_n_vocab(m) * sizeof(float);
+	want = malloc(n);
+	got = malloc(n);
+	assert_non_null(want);
+	assert_non_null(got);
+	p.budget = own_bytes(m, &p, p.slots) + model_bytes(m) * 3 / 4;
+	batch = run_long(m, p, SESSION_ORDER_BATCH, want);
+	layer = run_long(m, p, SESSION_ORDER_LAYER, got);
+	assert_memory_equal(got, want, n);
+	found = run_long(m, p, SESSION_ORDER_AUTO, got);
+	assert_memory_equal(got, want, n);
+	assert_int_equal(batch.passes, LONG_IDS / 4);
+	assert_int_equal(layer.passes, 1);
+	assert_int_equal(found.passes, 1);
+	assert_true(layer.read < batch.read / 2);
+	assert_int_equal(layer.held, batch.held);
+	free(want);
+	free(got);
+	model_close(m);
+}
+
 /* A file that became shorter: an error, not rubbish. */
 static void test_cut(void **state)
 {
@@ -185,7 +245,8 @@ static void test_cut(void **state)
 
 int main(void)
 {
-	static const struct CMUnitTest fixed[] = { cmocka_unit_test(test_too_small), cmocka_unit_test(test_spare), cmocka_unit_test(test_cut) };
+	static const struct CMUnitTest fixed[] = { cmocka_unit_test(test_too_small), cmocka_unit_test(test_spare), cmocka_unit_test(test_layers),
+					     cmocka_unit_test(test_cut) };
 	struct CMUnitTest tests[CASES_MAX];
 	const struct tiny_arch *c;
 	unsigned i, n = sizeof(fixed) / sizeof(fixed[0]);

@@ -1,5 +1,6 @@
 /* test_stream_matrix.c - the same bits, whatever a run does about a model and a cache that do not fit: every architecture with
- * eight layers and more, over all pairs of share held, cache, batch, threads, reader, residency, ring and resumed prefix.
+ * eight layers and more, over all pairs of share held, cache, batch, threads, reader, residency, ring, resumed prefix
+ * and order of prompts.
  * Each architecture runs some of the rows; HEARTH_LONG runs all of them with each. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,13 +33,13 @@
 #define ROWS_A_CASE 3
 #define PATH_BYTES 128
 
-enum { HELD, CACHE, BATCH, THREADS, READER, THERE, SLOTS, RESUMED, FACTORS };
+enum { HELD, CACHE, BATCH, THREADS, READER, THERE, SLOTS, RESUMED, ORDER, FACTORS };
 enum { MEMORY, DISK, DISK_AND_MEMORY };                 /* CACHE */
 enum { URING, PLAIN, BUFFERED };                        /* READER */
 enum { NOTHING, HALF, ALL };                            /* THERE: what the page cache has of the file */
 enum { STRAIGHT, RESUMED_ONCE };                        /* RESUMED: a cache in memory is saved, one on disk kept */
 
-static const unsigned choices[FACTORS] = { 4, 3, 3, 3, 3, 3, 3, 2 };
+static const unsigned choices[FACTORS] = { 4, 3, 3, 3, 3, 3, 3, 2, 3 };  /* ORDER: enum session_order */
 static const unsigned held[] = { 75, 50, 25, 10 }, batches[] = { 9, 40, 512 }, slots[] = { 3, 5, 16 };
 
 static unsigned char table[ROWS_MAX][FACTORS];
@@ -206,6 +207,7 @@ static struct session_params params_of(const struct model *m, const unsigned cha
 	p.n_batch = batches[row[BATCH]];
 	p.n_threads = 1 + row[THREADS];
 	p.slots = slots[row[SLOTS]];
+	p.order = (enum session_order)row[ORDER];
 	p.piece = 8192;
 	p.plain = row[READER] == PLAIN;
 	p.buffered = row[READER] == BUFFERED;
