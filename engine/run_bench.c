@@ -245,7 +245,7 @@ int run_bench(struct run *r)
 	double memory = 0.0;
 	int status = RUN_OK;
 
-	if (!streams(r))                /* a budget has no room for it */
+	if (!streams(r) && r->o.kv_disk == NULL)        /* where memory is short there is no room for it */
 		memory = memory_rate(session_n_threads(r->session));
 
 	printf("| model      | size         | threads | test             | t/s                   | GB/s   | of memory   |\n"
