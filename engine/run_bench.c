@@ -94,10 +94,11 @@ static bool parse_test(const char *text, struct test *t, const char **rest)
 	return errno == 0;
 }
 
-/* Tokens that are not all alike, and exist. */
-static void fill_tokens(uint32_t *ids, uint32_t n, uint32_t n_vocab)
+/* Tokens that are not all alike, and exist; others for another seed. */
+static void fill_tokens(uint32_t *ids, size_t n, uint32_t n_vocab, uint32_t seed)
 {
-	uint32_t i, x = 12345;
+	uint32_t x = 12345 + seed * 2654435769u;
+	size_t i;
 
 	for (i = 0; i < n; i++) {
 		x = x * 1664525u + 1013904223u;
@@ -105,15 +106,16 @@ static void fill_tokens(uint32_t *ids, uint32_t n, uint32_t n_vocab)
 	}
 }
 
-/* Tokens a second of one round; what lies before is kept from one round to the next where the model lets us. */
-static int measure(struct run *r, const struct test *t, const uint32_t *ids, double *rate)
+/* Tokens a second of one round, whose tokens are its own: of a mixture they decide which weights are used.  What lies before
+ * is kept from one round to the next where the model lets us. */
+static int measure(struct run *r, const struct test *t, const uint32_t *before, const uint32_t *ids, double *rate)
 {
 	double t0;
 	uint32_t i;
 	int rc = 0;
 
 	if (t->depth > 0)
-		rc = session_sync(r->session, ids, t->depth);
+		rc = session_sync(r->session, before, t->depth);
 	else
 		session_reset(r->session);
 	t0 = clock_now();
@@ -189,15 +191,16 @@ static int measure_all(struct run *r, const struct test *t, const uint32_t *ids,
 {
 	const struct test first = { t->one_by_one, t->one_by_one ? 1 : t->n, 0 };
 	uint32_t i, rounds = (uint32_t)r->o.repetitions;
+	const uint32_t *of_rounds = ids + t->depth;
 	double warm, seconds = 0.0;
 	uint64_t before;
-	int rc = measure(r, &first, ids, &warm);
+	int rc = measure(r, &first, ids, of_rounds, &warm);
 
 	if (rc == 0 && t->depth > 0)
 		rc = fill(r, t, ids);
 	before = session_bytes_read(r->session);
 	for (i = 0; i < rounds && rc == 0; i++) {
-		rc = measure(r, t, ids, &rates[i]);
+		rc = measure(r, t, ids, of_rounds + (size_t)i * t->n, &rates[i]);
 		seconds += t->n / rates[i];
 	}
 	if (rc != 0)
@@ -208,15 +211,17 @@ static int measure_all(struct run *r, const struct test *t, const uint32_t *ids,
 	return 0;
 }
 
-static int bench_one(struct run *r, const struct test *t, double memory)
+/* The i-th of the tests. */
+static int bench_one(struct run *r, const struct test *t, uint32_t i, double memory)
 {
-	uint32_t n = t->n > t->depth ? t->n : t->depth, rounds = (uint32_t)r->o.repetitions;
-	uint32_t *ids = malloc((size_t)n * sizeof(*ids));
+	uint32_t rounds = (uint32_t)r->o.repetitions;
+	size_t n = t->depth + (size_t)t->n * rounds;
+	uint32_t *ids = malloc(n * sizeof(*ids));
 	double *rates = calloc(rounds, sizeof(*rates));
 	int rc = ids != NULL && rates != NULL ? 0 : -ENOMEM;
 
 	if (rc == 0) {
-		fill_tokens(ids, n, model_n_vocab(r->model));
+		fill_tokens(ids, n, model_n_vocab(r->model), i);
 		rc = measure_all(r, t, ids, rates, memory);
 	}
 	free(ids);
@@ -243,6 +248,7 @@ int run_bench(struct run *r)
 	const char *rest = r->o.bench;
 	struct test t;
 	double memory = 0.0;
+	uint32_t i = 0;
 	int status = RUN_OK;
 
 	if (!streams(r) && r->o.kv_disk == NULL)        /* where memory is short there is no room for it */
@@ -251,7 +257,7 @@ int run_bench(struct run *r)
 	printf("| model      | size         | threads | test             | t/s                   | GB/s   | of memory   |\n"
 	       "| ---------- | ------------ | ------- | ---------------- | --------------------- | ------ | ----------- |\n");
 	while (*rest != '\0' && parse_test(rest, &t, &rest) && status == RUN_OK && r->signal == 0)
-		status = bench_one(r, &t, memory);
+		status = bench_one(r, &t, i++, memory);
 	if (status == RUN_OK && memory > 0.0)
 		printf("\nmemory: %.2f GB/s read by %u threads; instructions: %s\n", memory / 1e9, session_n_threads(r->session),
 		       session_isa(r->session));

@@ -10,10 +10,12 @@
 # 128 KiB, 1 and 8 MiB in the first round and with the best of these in the others.  Ours is given as its budget what
 # the group has but for a little that the kernel takes.  Speeds are those of TOKENS tokens behind the first one, two and
 # three times as many at 50 and 75 %, where a throttled device would give away its first burst; of a mixture eight times
-# as many behind the first 64, since what is held of it depends on what is used.  The context is 256.
+# as many behind the first 64, 128 and 192, since what is held of it depends on what is used.  The context is 256.  A run of
+# llama.cpp that is not through after PATIENCE seconds (240) is ended, and said.
 #
 #  speed      tokens a second, beside llama.cpp
-#  mount      the same through a hearth mount, daemon and runner in one group, the memory divided between the two
+#  prefill    a prompt of 1024 tokens after one like it, at the least share
+#  mount      the same as speed through a hearth mount, daemon and runner in one group, the memory divided between the two
 #  read       the bytes that were read a second, beside the device's; a target where the disk is what bounds the speed
 #  predicted  by --estimate, just before
 #  peak       the most memory that a run had in a group without a limit, which filled its context, beside its budget and
@@ -34,6 +36,8 @@ threads=2
 fixed=128               # MiB of a group besides the share
 kernel_mib=4            # of a group, for what the kernel has there of its own
 daemon_mib=48           # and for hearth's daemon
+prompt=1024
+patience=${PATIENCE:-240}
 read_ahead=4096         # KiB, of the device and the mount
 
 drop()
@@ -47,25 +51,50 @@ field()
 	awk -v name="$1" 'index($0, "  " name) == 1 { print $(NF - 1); exit }'
 }
 
-# ours FILE BUDGET: to $BENCH_WORK/ours, in a group of $memory MiB
+# ours FILE BUDGET CONTEXT TESTS: to $BENCH_WORK/ours, in a group of $memory MiB; prints the speed of the last test
 ours()
 {
 	drop "$1"
-	place_run "$BENCH_WORK/ours" "$memory" "$run" -m "$1" -t $threads -c $context --ram-budget "$2M" --bench "tg$before,tg$tokens" \
-		--repetitions 1 || place_say "ours ended with $?" >&2
-	of ours " tg$tokens " 6
+	place_run "$BENCH_WORK/ours" "$memory" "$run" -m "$1" -t $threads -c "$3" --ram-budget "$2M" --bench "$4" --repetitions 1 ||
+		place_say "ours ended with $?" >&2
+	of ours " ${4##*,} " 6
+}
+
+# peers READ_AHEAD OPTION...: llama-bench's table to $BENCH_WORK/theirs
+peers()
+{
+	place_read_ahead "$1" "$disk"
+	shift
+	drop "$file"
+	(cd "$disk" && place_run "$BENCH_WORK/theirs" "$memory" timeout "$patience" "$here/$oracle" run "$llama" llama-bench \
+		-m "${file##*/}" -t $threads --repack 0 -lm mmap -r 1 -o csv "$@") 2>/dev/null ||
+		[ $? -ne 124 ] || place_say "    llama.cpp is not through after $patience s (read-ahead $kib KiB)" >&2
+}
+
+# rate_of COLUMN VALUE: of the row of that table with that value
+rate_of()
+{
+	awk -v column="$1" -v value="$2" '
+		NR == 1 { n = split($0, name, ","); for (i = 1; i <= n; i++) col[name[i]] = i; next }
+		{ gsub(/^"|"$/, ""); split($0, v, "\",\""); if (v[col[column]] == value) print v[col["avg_ts"]] }' "$BENCH_WORK/theirs"
 }
 
 # theirs READ_AHEAD
 theirs()
 {
-	place_read_ahead "$1" "$disk"
-	drop "$file"
-	(cd "$disk" && place_run "$BENCH_WORK/theirs" "$memory" "$here/$oracle" run "$llama" llama-bench -m "${file##*/}" \
-		-t $threads --no-warmup --repack 0 -lm mmap -p 0 -n "$before,$tokens" -r 1 -o csv) 2>/dev/null || true
-	awk -v tokens="$tokens" '
-		NR == 1 { n = split($0, name, ","); for (i = 1; i <= n; i++) col[name[i]] = i; next }
-		{ gsub(/^"|"$/, ""); split($0, v, "\",\""); if (v[col["n_gen"]] == tokens) print v[col["avg_ts"]] }' "$BENCH_WORK/theirs"
+	peers "$1" --no-warmup -p 0 -n "$before,$tokens"
+	rate_of n_gen "$tokens"
+}
+
+# prefill: both behind a prompt like it
+prefill()
+{
+	got=$(ours "$file" "$mine" $prompt "pp$prompt")
+	kib=$best
+	[ "$kib" -gt 0 ] 2>/dev/null || kib=1024
+	peers "$kib" -p $prompt -n 0
+	keep prefill "$got" "$(rate_of n_prompt $prompt)"
+	place_read_ahead "$read_ahead" "$disk"
 }
 
 # The best of the read-aheads; $best is that, KiB.
@@ -73,10 +102,10 @@ theirs_best()
 {
 	: >"$BENCH_WORK/tries"
 	for kib in ${best:-128 1024 8192}; do
-		theirs "$kib" | awk -v kib="$kib" '{ print $1, kib }' >>"$BENCH_WORK/tries"
+		[ "$kib" = none ] || theirs "$kib" | awk -v kib="$kib" '{ print $1, kib }' >>"$BENCH_WORK/tries"
 	done
 	sort -gr "$BENCH_WORK/tries" | head -1 >"$BENCH_WORK/most"
-	read -r rate best <"$BENCH_WORK/most" || { place_say "llama.cpp ended: not enough memory for it"; rate=; best=; }
+	read -r rate best <"$BENCH_WORK/most" || { place_say "    llama.cpp gave no speed"; rate=; best=none; }
 	place_read_ahead "$read_ahead" "$disk"
 }
 
@@ -137,7 +166,7 @@ measure()
 	before=1
 	if [ "$type" = MOE ]; then
 		tokens=$((8 * tokens))
-		before=64
+		before=$((64 * share / 25))
 	fi
 	best=
 	i=0
@@ -147,7 +176,7 @@ measure()
 			bench_fail "no estimate"
 		predicted=$(awk '/^predicted/ { print $2 }' "$BENCH_WORK/estimate")
 		device=$(device_rate)
-		got=$(ours "$file" "$mine")
+		got=$(ours "$file" "$mine" $context "tg$before,tg$tokens")
 		keep predicted "$predicted" "$got"
 		keep read "$(of ours "from disk" 7)" "$device"
 		theirs_best
@@ -158,6 +187,8 @@ measure()
 	name="$type $share % ($speed)"
 	row speed "$name" rate t/s "$(target "$share" "$limit")"
 	place_say "    $memory MiB; read-ahead ${best:-?} KiB was the best for llama.cpp, the mount $read_ahead KiB"
+	[ "$share" -gt 25 ] || prefill
+	row prefill "$name prefill" rate t/s ""
 	row mount "$name mount" rate t/s ""
 	row read "$name read" rate GB/s "$([ "$limit" -eq 0 ] || ! grep -q 'bound by the disk' "$BENCH_WORK/estimate" || echo 0.9)"
 	row predicted "$name predicted" rate t/s +-0.15
