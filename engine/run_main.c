@@ -156,7 +156,7 @@ static int open_spec(struct run *r, const struct run_spec_params *spec, char *er
 {
 	int rc = 0;
 
-	if (spec->ngram || spec->model)
+	if (run_spec_asked(spec))
 		rc = run_spec_new(&r->spec, spec, r->session, r->draft, r->tok);
 	if (rc != 0)
 		snprintf(err, errlen, "out of memory");

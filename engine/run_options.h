@@ -19,7 +19,7 @@ struct run_options {
 	const char *spec_type, *model_draft;
 	int64_t n_predict, n_ctx, n_batch, n_ubatch, n_threads, n_threads_batch, seed, top_k, repeat_last_n, repetitions;
 	int64_t ram_budget;             /* 0: auto, -1: none */
-	int64_t stream_ahead, max_loaded_layers, kv_ram, ngram_n, ngram_m, draft_max, draft_min;
+	int64_t stream_ahead, max_loaded_layers, kv_ram, ngram_n, ngram_m, ngram_hits, draft_max, draft_min;
 	double draft_p_min, min_speed;
 	double temp, top_p, min_p, repeat_penalty, frequency_penalty, presence_penalty;
 	struct run_list reverse, logit_bias;

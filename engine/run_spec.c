@@ -28,17 +28,19 @@ struct run_spec {
 
 /* ---- options --------------------------------------------------------------------------------------- */
 
-/* Names with commas between, or none alone; false for anything else. */
+/* Names with commas between, no two of them n-grams, or none alone; false for anything else. */
 static bool parse_types(struct run_spec_params *p, const char *text)
 {
+	enum run_ngram_type type;
 	size_t n;
 
 	if (strcmp(text, "none") == 0)
 		return true;
 	for (;; text += n + 1) {
 		n = strcspn(text, ",");
-		if (n == 12 && memcmp(text, "ngram-simple", n) == 0)
-			p->ngram = true;
+		type = run_ngram_type(text, n);
+		if (type != RUN_NGRAM_NONE && p->ngram.type == RUN_NGRAM_NONE)
+			p->ngram.type = type;
 		else if (n == 12 && memcmp(text, "draft-simple", n) == 0)
 			p->model = true;
 		else
@@ -51,16 +53,17 @@ static bool parse_types(struct run_spec_params *p, const char *text)
 const char *run_spec_ask(struct run_spec_params *p, const struct run_options *o)
 {
 	*p = (struct run_spec_params){
-		.ngram_n = (uint32_t)o->ngram_n, .ngram_m = (uint32_t)o->ngram_m, .most = (uint32_t)o->draft_max,
-		.least = (uint32_t)o->draft_min, .p_min = o->draft_p_min,
+		.ngram = { RUN_NGRAM_NONE, (uint32_t)o->ngram_n, (uint32_t)o->ngram_m, (uint32_t)o->ngram_hits },
+		.most = (uint32_t)o->draft_max, .least = (uint32_t)o->draft_min, .p_min = o->draft_p_min,
 	};
 	if (o->spec_type != NULL && !parse_types(p, o->spec_type))
-		return "--spec-type is none, ngram-simple, draft-simple, or the last two with a comma between";
+		return "--spec-type is none, one of ngram-simple, ngram-map-k, ngram-map-k4v and ngram-mod, draft-simple, or two with a "
+		       "comma between";
 	if (p->model && o->model_draft == NULL)
 		return "--spec-type draft-simple needs the draft model, -md FILE";
-	if (o->spec_type == NULL || p->ngram)
+	if (o->spec_type == NULL || p->ngram.type != RUN_NGRAM_NONE)
 		p->model = o->model_draft != NULL;
-	if (!p->ngram && !p->model)
+	if (!run_spec_asked(p))
 		return NULL;
 	if (p->least > p->most)
 		return "--draft-min cannot be more than --draft-max";
@@ -69,35 +72,20 @@ const char *run_spec_ask(struct run_spec_params *p, const struct run_options *o)
 	return NULL;
 }
 
+bool run_spec_asked(const struct run_spec_params *p)
+{
+	return p->ngram.type != RUN_NGRAM_NONE || p->model;
+}
+
 void run_spec_need(const struct run_spec_params *p, struct session_params *session)
 {
-	if (!p->ngram && !p->model)
+	if (!run_spec_asked(p))
 		return;
 	session->marks = true;
 	session->n_logits = p->most + 1 < LOGITS_MOST ? p->most + 1 : LOGITS_MOST;
 }
 
 /* ---- drafts ---------------------------------------------------------------------------------------- */
-
-/* What followed the last ngram_n tokens where they came before the last time.  Where that reaches into the draft itself,
- * the text repeats itself, and so does the draft. */
-static uint32_t look_up(struct run_spec *sp, uint32_t most)
-{
-	uint32_t n = sp->p.ngram_n, i, k, *end = sp->text + sp->n_text;
-
-	if (most > sp->p.ngram_m)
-		most = sp->p.ngram_m;
-	if (sp->n_text <= n)
-		return 0;
-	for (i = sp->n_text - n; i-- > 0;)
-		if (sp->text[i + n - 1] == end[-1] && memcmp(sp->text + i, end - n, n * sizeof(*end)) == 0)
-			break;
-	if (i == UINT32_MAX)
-		return 0;
-	for (k = 0; k < most; k++)
-		end[k] = sp->text[i + n + k];
-	return most;
-}
 
 /* A draft of at most so many tokens behind the text. */
 static int make_draft(struct run_spec *sp, uint32_t most)
@@ -108,8 +96,7 @@ static int make_draft(struct run_spec *sp, uint32_t most)
 	sp->n_draft = 0;
 	if (most == 0)
 		return 0;
-	if (sp->p.ngram)
-		sp->n_draft = look_up(sp, most);
+	sp->n_draft = run_ngram_draft(&sp->p.ngram, sp->text, sp->n_text, most);
 	if (sp->n_draft == 0 && sp->draft != NULL)
 		rc = run_draft_make(sp->draft, sp->text, sp->n_text, sp->p.p_min, sp->text + sp->n_text, most, &sp->n_draft);
 	sp->draft_failed = rc != 0;

@@ -9,8 +9,8 @@
  * once more, with the next pass.  When there is much of it that pass drafts nothing, so that it must end well: there are
  * never more passes than tokens.
  *
- * A draft is what followed the last run_spec_params.ngram_n tokens where they came before the last time, or what a small
- * model of the same vocabulary holds for most probable.
+ * A draft comes out of the text itself (run_ngram.h), or is what a small model of the same vocabulary holds for most
+ * probable.
  * Threads: one caller at a time, that of the session.
  */
 #ifndef ENGINE_RUN_SPEC_H
@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/run_ngram.h"
 #include "engine/session.h"
 
 struct run_draft;
@@ -28,14 +29,16 @@ struct run_spec;
 struct tokenizer;
 
 struct run_spec_params {
-	bool ngram, model;              /* who drafts; the model where no such tokens came before */
-	uint32_t ngram_n, ngram_m;      /* tokens that are looked up, and that are taken from behind them; at least 1 */
+	struct run_ngram ngram;         /* who drafts, */
+	bool model;                     /* or, where that has nothing, the model */
 	uint32_t most, least;           /* tokens of a draft: fewer than least are none */
 	double p_min;                   /* the draft model stops where its best token is less probable */
 };
 
 /* What the command line asks for; NULL, or the line that says what is wrong with it. */
 const char *run_spec_ask(struct run_spec_params *p, const struct run_options *o) __attribute__((warn_unused_result));
+/* Is anyone asked to draft? */
+bool run_spec_asked(const struct run_spec_params *p);
 /* What a session needs for it. */
 void run_spec_need(const struct run_spec_params *p, struct session_params *session);
 

@@ -109,6 +109,11 @@ tale="A boat. A boat. A boat. A boat. A boat."
 text=$(run -p "$tale" -n 60)
 check "the same text with n-grams looked up" same "$(run -p "$tale" -n 60 --spec-type ngram-simple --spec-ngram-size-n 2 --perf)" "$text"
 check "--perf says what they were worth" grep -Eq 'drafts  [0-9]+ tokens, [0-9]+ accepted, [0-9.]+ %; [0-9]\.[0-9]+ tokens a pass$' "$work/run.log"
+for type in map-k map-k4v mod; do
+	check "the same with ngram-$type" same "$(run -p "$tale" -n 60 --spec-type "ngram-$type" --spec-ngram-size-n 1 --spec-ngram-size-m 2 \
+		--spec-ngram-min-hits 2 --perf)" "$text"
+	check "which guessed" grep -Eq 'drafts  [1-9][0-9]* tokens' "$work/run.log"
+done
 check "the same with the model for its own draft" same "$(run -p "$tale" -n 60 -md "$model" --perf)" "$text"
 check "and all was right" grep -Eq 'drafts .* 100\.0 %; ([2-9]|1[0-9])\.[0-9]+ tokens a pass$' "$work/run.log"
 check "the same with both, and a budget" same "$(run -p "$tale" -n 60 -md "$model" --spec-type ngram-simple,draft-simple --draft-p-min 0 --ram-budget 60M)" "$text"
@@ -138,8 +143,9 @@ mv "$cache" "$work/before"
 drawn -n 30 --prompt-cache "$cache" --prompt-cache-all -md "$model" --draft-p-min 0 >"$work/b"
 check "so is the cache of the whole text" cmp "$cache" "$work/before"
 bad() { local status=$1 pattern=$2; shift 2; says "refused: $*" "$status" "$pattern" "$BUILD/hearth-run" -m "$model" -p x -n 1 "$@"; }
-bad 2 'spec-type is none, ngram-simple, draft-simple' --spec-type ngram-mod
-bad 2 'spec-type is none, ngram-simple, draft-simple' --spec-type none,ngram-simple
+bad 2 'spec-type is none, one of ngram-simple' --spec-type ngram-cache
+bad 2 'spec-type is none, one of ngram-simple' --spec-type none,ngram-simple
+bad 2 'spec-type is none, one of ngram-simple' --spec-type ngram-mod,ngram-simple
 bad 2 'needs the draft model' --spec-type draft-simple
 bad 2 'draft-min cannot be more' --spec-type ngram-simple --draft-min 17
 bad 2 "cannot be '0'" --draft 0

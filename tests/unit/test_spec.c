@@ -194,12 +194,14 @@ struct way {
 	uint32_t most, least, ngram_n, batch;
 	double p_min;
 	bool streamed;
+	enum run_ngram_type type;
 };
 
 static const struct way ways[] = {
-	{ NGRAMS, 16, 0, 1, 64, 0.0, false }, { NGRAMS, 3, 2, 2, 5, 0.0, true }, { ITSELF, 4, 0, 1, 64, 0.0, false },
-	{ ITSELF, 16, 0, 1, 7, 0.05, true }, { ANOTHER, 5, 0, 1, 64, 0.0, false }, { BOTH, 20, 0, 1, 64, 0.0, true },
-	{ ANOTHER, 1, 1, 1, 1, 0.0, false },
+	{ NGRAMS, 16, 0, 1, 64, 0.0, false, RUN_NGRAM_SIMPLE }, { NGRAMS, 3, 2, 2, 5, 0.0, true, RUN_NGRAM_MAP_K },
+	{ ITSELF, 4, 0, 1, 64, 0.0, false, 0 }, { ITSELF, 16, 0, 1, 7, 0.05, true, 0 }, { ANOTHER, 5, 0, 1, 64, 0.0, false, 0 },
+	{ BOTH, 20, 0, 1, 64, 0.0, true, RUN_NGRAM_MOD }, { ANOTHER, 1, 1, 1, 1, 0.0, false, 0 },
+	{ NGRAMS, 16, 0, 1, 64, 0.0, false, RUN_NGRAM_MOD },
 };
 
 /* All but a ring of three slots is read each time. */
@@ -219,8 +221,8 @@ static void check_way(const struct way *w, const struct rule *rule, const struct
 		      const uint32_t *prompt, const struct text *want)
 {
 	struct session_params p = { .n_ctx = N_CTX, .n_batch = w->batch, .n_threads = 1, .type_k = KERN_F16, .type_v = KERN_F16 };
-	struct run_spec_params sp = { .ngram = w->who == NGRAMS || w->who == BOTH, .model = w->who != NGRAMS, .ngram_n = w->ngram_n,
-				      .ngram_m = 48, .most = w->most, .least = w->least, .p_min = w->p_min };
+	struct run_spec_params sp = { .ngram = { w->who == NGRAMS || w->who == BOTH ? w->type : RUN_NGRAM_NONE, w->ngram_n, 48, 1 },
+				      .model = w->who != NGRAMS, .most = w->most, .least = w->least, .p_min = w->p_min };
 	struct run_draft *draft = NULL;
 	struct run_spec_stats stats;
 	struct text got;
@@ -355,7 +357,7 @@ static int count_up(void *arg, uint32_t n_past, const float *logits, uint32_t *i
 static void test_repetition(void **state)
 {
 	struct session_params p = { .n_ctx = N_CTX, .n_batch = 64, .n_threads = 1, .type_k = KERN_F16, .type_v = KERN_F16 };
-	struct run_spec_params sp = { .ngram = true, .ngram_n = 3, .ngram_m = 20, .most = 30 };
+	struct run_spec_params sp = { .ngram = { RUN_NGRAM_SIMPLE, 3, 20, 1 }, .most = 30 };
 	static const uint32_t prompt[] = { 1, 14, 15, 10, 11, 12, 13, 14, 15 };
 	struct run_spec_stats s;
 	uint32_t n = 0, id;
