@@ -8,6 +8,8 @@
 #define SKEW 5.6                /* of the experts that are used least, a share x of all gets x^SKEW of the uses: a recorded
 				 * text through 48 layers of 128 experts, x = 0.25 to 0.75; of a few experts all are used alike */
 
+#define LAYER_STEPS 18.0        /* operations of a layer that are divided over threads: norms, matrices and their inputs, rope, attention */
+
 static double least(double a, double b)
 {
 	return a < b ? a : b;
@@ -66,7 +68,7 @@ void plan_make(struct plan *out, const struct model *m, const struct session_siz
 	expert_s = compute(w.expert_type, w.expert_share, r);
 	if (dense_s < 0.0 || expert_s < 0.0 || (kv > 0.0 && r->matmul[KERN_F16] <= 0.0) || (out->token_disk > 0.0 && r->disk <= 0.0))
 		return;
-	out->compute_s = dense_s + expert_s + (kv > 0.0 ? kv / r->matmul[KERN_F16] : 0.0);
+	out->compute_s = dense_s + expert_s + m->dims.n_layer * LAYER_STEPS * r->step + (kv > 0.0 ? kv / r->matmul[KERN_F16] : 0.0);
 	out->disk_s = out->token_disk > 0.0 ? out->token_disk / r->disk : 0.0;
 	rest = out->compute_s + (expert_disk > 0.0 ? expert_disk / r->disk : 0.0);
 	out->bound = out->disk_s > rest || expert_disk / most(r->disk, 1.0) > out->compute_s ? PLAN_BY_DISK : PLAN_BY_COMPUTE;

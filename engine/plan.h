@@ -17,6 +17,7 @@
 struct plan_rates {
 	double disk;                            /* bytes a second, 0: not known */
 	double matmul[KERN_TYPE_COUNT];         /* the same of weights in memory; 0: not known */
+	double step;                            /* seconds that an operation takes besides, to be divided over threads */
 };
 
 enum plan_bound { PLAN_BY_DISK, PLAN_BY_COMPUTE, PLAN_UNKNOWN };

@@ -19,6 +19,7 @@
 #define MATMUL_BYTES ((size_t)64 << 20)
 #define MATMUL_S 0.12
 #define COLS_MOST 32768u
+#define STEPS 2000u
 #define NORMAL 0x3c             /* as every byte it makes scales of all types that are plain numbers */
 
 static void *map_memory(size_t bytes)
@@ -171,4 +172,21 @@ double probe_matmul(const struct kern_isa *isa, struct kern_pool *pool, const st
 	}
 	munmap(mem, all);
 	return s > t0 ? bytes / (s - t0) : 0.0;
+}
+
+static void nothing(void *arg, uint32_t i0, uint32_t i1)
+{
+	(void)arg;
+	(void)i0;
+	(void)i1;
+}
+
+double probe_step(struct kern_pool *pool)
+{
+	double t0 = clock_now();
+	uint32_t i;
+
+	for (i = 0; i < STEPS; i++)
+		kern_pool_run(pool, nothing, NULL, 2 * kern_pool_threads(pool), 1);
+	return (clock_now() - t0) / STEPS;
 }

@@ -23,4 +23,7 @@ double probe_disk(struct weights *w, size_t piece, uint32_t depth);
 struct probe_shape { uint32_t type, cols, rows; };
 double probe_matmul(const struct kern_isa *isa, struct kern_pool *pool, const struct probe_shape *shape);
 
+/* Seconds that dividing an operation over the pool's threads, and waiting for all of them, takes. */
+double probe_step(struct kern_pool *pool);
+
 #endif

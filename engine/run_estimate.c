@@ -54,6 +54,7 @@ static int probe_types(struct estimate *e)
 	for (i = 0; i < KERN_TYPE_COUNT; i++)
 		if (e->rates.matmul[i] <= 0.0)
 			e->rates.matmul[i] = fastest;
+	e->rates.step = probe_step(pool);
 	kern_pool_close(pool);
 	return RUN_OK;
 }
@@ -155,6 +156,10 @@ static void print_speed(const struct estimate *e, FILE *f)
 	if (e->rates.disk > 0.0)
 		fprintf(f, "  disk, measured                     %10.1f MB/s, %.1f ms\n", e->rates.disk / 1e6, e->empty.disk_s * 1e3);
 	fprintf(f, "  computing, measured                %10.1f ms\n", e->empty.compute_s * 1e3);
+	if (e->sizes.slots != 0) {
+		fprintf(f, "a prompt of %u tokens\n  passes over the weights            %10u\n", e->p.n_ctx, e->sizes.prompt_passes);
+		print_part(f, "from disk", e->sizes.prompt_read);
+	}
 	fprintf(f, "predicted %.2f tokens/s, bound by %s; %.2f at the end of the context\n", e->empty.speed, bound_name(e->empty.bound),
 		e->full.speed);
 }

@@ -102,8 +102,7 @@ static int open_parts(struct session *s, const struct session_params *p, struct 
 	s->sizes = k->sizes;
 	s->n_ctx = p->n_ctx;
 	s->n_batch = k->sizes.n_batch;
-	s->pass_bytes = k->pass_bytes;
-	s->order = p->order;
+	s->prefill = k->prefill;
 	s->logit_rows = p->n_logits != 0 ? p->n_logits : SESSION_LOGITS;
 	if ((rc = open_pool(s, p, err, errlen)) != 0 || (rc = open_kv_and_graph(s, k, err, errlen)) != 0 ||
 	    (rc = open_mark(s, p, err, errlen)) != 0 || (rc = open_buffers(s, err, errlen)) != 0)
@@ -114,7 +113,6 @@ static int open_parts(struct session *s, const struct session_params *p, struct 
 			return rc;
 		graph_set_stream(s->g, s->stream);
 		spare_experts(s);
-		session_count_slots(s);
 	}
 	if (p->kv_dir != NULL && p->kv_keep)
 		session_resume(s);
@@ -190,21 +188,26 @@ int session_eval(struct session *s, const uint32_t *tokens, size_t n, session_lo
 {
 	struct session_listener l = { .each = each, .arg = arg };
 	struct session_division d;
+	float *rows = NULL;
 	size_t i, part;
 	int rc = session_check(s, tokens, n);
 
 	if (rc != 0 || n == 0)
 		return rc;
 	s->have_logits = false;
-	session_divide(s, n, &d);
+	session_divide(&s->sizes, &s->prefill, n, &d);
+	if (d.n > s->n_batch)
+		rows = stream_lend(s->stream, d.slots, d.bytes);
+	if (rows == NULL)
+		d.n = s->n_batch;
 	for (i = 0; i < n && rc == 0; i += part) {
 		part = n - i < d.n ? n - i : d.n;
 		s->eval.n = n;
 		s->eval.done = i;
 		s->eval.part = (uint32_t)part;
-		rc = session_pass(s, &(struct session_tokens){ tokens + i, (uint32_t)part, d.rows }, i + part == n, &l);
+		rc = session_pass(s, &(struct session_tokens){ tokens + i, (uint32_t)part, rows }, i + part == n, &l);
 	}
-	if (d.rows != NULL)
+	if (rows != NULL)
 		stream_whole(s->stream);
 	if (rc != 0)
 		session_to_start(s);

@@ -57,6 +57,8 @@ struct session_sizes {
 	uint64_t slot;                  /* bytes of one of the slots that pieces of weights are read into */
 	uint64_t ring, hold;            /* with a budget: slots * slot, and what is left for weights that stay */
 	uint64_t least;                 /* the least budget that works */
+	uint32_t prompt_passes;         /* over the weights, of a prompt that fills the context, */
+	double prompt_read;             /* and bytes of them that it reads, those included that must be read again behind it */
 };
 /* session_size.c: the same without opening it, from the model's header alone.  Errors as session_open's. */
 int session_sizes(const struct model *m, const struct session_params *p, struct session_sizes *out, char *err, size_t errlen)

@@ -11,6 +11,14 @@
 struct kern_isa;
 struct kern_pool;
 
+/* What decides how prompts go through the model. */
+struct session_prefill {
+	enum session_order order;
+	double pass_bytes;              /* of weights that a pass over many tokens asks for */
+	uint32_t row_bytes;             /* of a token between two layers */
+	uint32_t layer_slots;           /* of the ring, that all pieces of the largest layer take */
+};
+
 struct session {
 	const struct model *m;
 	const struct kern_isa *isa;
@@ -31,9 +39,7 @@ struct session {
 	uint32_t mark;                  /* <= n_past, when marked */
 	void *mark_states;              /* as kv_states at the mark; NULL: no room, or no state */
 	struct { size_t n, done; uint32_t part; double through; } eval; /* session_eval's tokens: all, done, on their way, how far */
-	enum session_order order;
-	double pass_bytes;              /* of weights that a pass over many tokens asks for */
-	uint32_t layer_slots;           /* of the ring, that all pieces of the largest layer take */
+	struct session_prefill prefill;
 	session_cancel_fn cancel;
 	void *cancel_arg;
 };
@@ -47,7 +53,7 @@ struct session_make {
 	struct kv_params kv;
 	struct graph_sizes graph;
 	struct stream_params stream;
-	double pass_bytes;              /* of weights that a pass over many tokens asks for */
+	struct session_prefill prefill;
 };
 int session_make(struct session_make *out, const struct model *m, const struct session_params *p, char *err, size_t errlen)
 	__attribute__((warn_unused_result));
@@ -65,12 +71,12 @@ struct session_listener {
 	uint32_t enough;                /* rows of it up to the one at which each returned 1; 0: it did not */
 };
 
-/* How n tokens go through the model: so many a pass; rows is where their residual streams are between layers when these are
- * more than a batch, and stream_whole must follow. */
-struct session_division { uint32_t n; float *rows; };
-void session_divide(struct session *s, size_t n, struct session_division *out);
-/* Once there is a stream: what session_divide must know of it. */
-void session_count_slots(struct session *s);
+/* From the sizes of pieces of weights. */
+void session_prefill_make(struct session_prefill *out, const struct model *m, size_t piece, enum session_order order);
+/* How n tokens go through the model: so many a pass, and when these are more than a batch with slots and bytes that
+ * stream_lend must give; bytes of weights that are read in all. */
+struct session_division { uint32_t n, slots; size_t bytes; double read; };
+void session_divide(const struct session_sizes *z, const struct session_prefill *f, size_t n, struct session_division *out);
 /* One pass: a batch, or with rows any number of tokens.  With last the last one's logits stay. */
 struct session_tokens { const uint32_t *ids; uint32_t n; float *rows; };
 int session_pass(struct session *s, const struct session_tokens *t, bool last, struct session_listener *l)

@@ -193,7 +193,7 @@ static void layer_again(struct session *s, const struct session_tokens *p, uint3
 	move_rows(s, p, t, n, true);
 	s->m->arch->layer(s->m, s->g, i);
 	move_rows(s, p, t, n, false);
-	if (t == 0 && i + 1 < s->m->dims.n_layer && stream_slots(s->stream) >= 2 * s->layer_slots)
+	if (t == 0 && i + 1 < s->m->dims.n_layer && stream_slots(s->stream) >= 2 * s->prefill.layer_slots)
 		want_layer(s, i + 1);
 }
 
@@ -268,79 +268,72 @@ int session_pass(struct session *s, const struct session_tokens *p, bool last, s
 
 /* ---- how many tokens a pass takes ---------------------------------------------------------------- */
 
-static uint32_t slots_of(const struct session *s, const struct weights_tensor *w)
+static uint32_t slots_of(const struct weights_tensor *w, size_t piece)
 {
-	uint32_t each = stream_piece_rows(s->stream, w->row_bytes);
+	uint32_t each = stream_rows_of_piece(piece, w->row_bytes);
 
 	return (uint32_t)(w->ne[2] * w->ne[3] * ((w->ne[1] + each - 1) / each));
 }
 
-void session_count_slots(struct session *s)
+void session_prefill_make(struct session_prefill *out, const struct model *m, size_t piece, enum session_order order)
 {
-	uint32_t i, most = s->m->layer_proj.data != NULL ? slots_of(s, &s->m->layer_proj) : 0;
+	uint32_t i, most = m->layer_proj.data != NULL ? slots_of(&m->layer_proj, piece) : 0;
 	int p;
 
-	for (i = 0; i < s->m->dims.n_layer; i++) {
+	for (i = 0; i < m->dims.n_layer; i++) {
 		uint32_t n = 0;
 
 		for (p = 0; p < P_COUNT; p++)
-			if (is_streamed(&s->m->layers[i], p))
-				n += slots_of(s, &s->m->layers[i].t[p]);
+			if (is_streamed(&m->layers[i], p))
+				n += slots_of(&m->layers[i].t[p], piece);
 		most = n > most ? n : most;
 	}
-	s->layer_slots = most;
+	*out = (struct session_prefill){ order, model_bytes_read(m, 1.0), (uint32_t)(row_floats(m) * sizeof(float)), most };
 }
 
-/* A way to go: so many batches a pass, with so much lent. */
-struct way { uint32_t batches, slots; double bytes, cost; };
-
 /* Bytes that a pass reads where so many may be held. */
-static double missing(const struct session *s, double hold)
+static double missing(const struct session_prefill *f, double hold)
 {
-	return fmax(s->pass_bytes - hold, 0.0);
+	return fmax(f->pass_bytes - hold, 0.0);
 }
 
 /* By layers, so many batches a pass; there is room for the layer that comes next as well, or at least for the one at hand.
  * False: there is not even that. */
-static bool try_way(const struct session *s, uint32_t n_batches, uint32_t batches, struct way *w)
+static bool try_layers(const struct session_sizes *z, const struct session_prefill *f, size_t n_batches, size_t batches,
+		       struct session_division *d)
 {
-	double hold = (double)s->sizes.hold, lent, passes = ceil((double)n_batches / batches);
+	double hold = (double)z->hold, lent, passes = ceil((double)n_batches / (double)batches), left;
 	uint32_t layers;
 
-	w->batches = batches;
-	w->bytes = (double)batches * s->n_batch * (double)row_floats(s->m) * sizeof(float);
+	d->n = (uint32_t)(batches * z->n_batch);
+	d->bytes = (size_t)d->n * f->row_bytes;
 	for (layers = 2; layers > 0; layers--) {
-		w->slots = layers * s->layer_slots;
-		w->slots = w->slots > s->sizes.slots ? w->slots - s->sizes.slots / 2 : 0;      /* the others are for what comes next */
-		lent = w->bytes + (double)w->slots * (double)s->sizes.slot + LENT_MORE;
+		d->slots = layers * f->layer_slots;
+		d->slots = d->slots > z->slots ? d->slots - z->slots / 2 : 0;   /* the others are for what comes next */
+		lent = (double)d->bytes + (double)d->slots * (double)z->slot + LENT_MORE;
 		if (lent >= hold)
 			continue;
-		w->cost = passes * missing(s, hold - lent) + fmin(lent, missing(s, hold - lent));
+		left = missing(f, hold - lent);
+		d->read = passes * left + fmin(lent, left);
 		return true;
 	}
 	return false;
 }
 
-void session_divide(struct session *s, size_t n, struct session_division *out)
+void session_divide(const struct session_sizes *z, const struct session_prefill *f, size_t n, struct session_division *out)
 {
-	uint32_t n_batches = (uint32_t)((n + s->n_batch - 1) / s->n_batch), passes, before = 0;
-	struct way best = { .cost = INFINITY }, w;
+	size_t n_batches = (n + z->n_batch - 1) / z->n_batch, batches, before = 0, passes;
+	struct session_division d;
 
-	*out = (struct session_division){ s->n_batch, NULL };
-	if (s->stream == NULL || s->order == SESSION_ORDER_BATCH)
+	*out = (struct session_division){ .n = z->n_batch };
+	if (z->slots == 0)
 		return;
-	if (s->order == SESSION_ORDER_AUTO)
-		best.cost = n_batches * missing(s, (double)s->sizes.hold);
-	for (passes = 1; passes < n_batches; passes++) {
-		uint32_t batches = (n_batches + passes - 1) / passes;
-
-		if (batches != before && try_way(s, n_batches, batches, &w) && w.cost < best.cost)
-			best = w;
+	out->read = (double)n_batches * missing(f, (double)z->hold);
+	for (passes = 1; passes < n_batches && f->order != SESSION_ORDER_BATCH; passes++) {
+		batches = (n_batches + passes - 1) / passes;
+		if (batches != before && try_layers(z, f, n_batches, batches, &d) &&
+		    (d.read < out->read || (f->order == SESSION_ORDER_LAYER && out->slots == 0 && out->bytes == 0)))
+			*out = d;
 		before = batches;
 	}
-	if (best.batches == 0)
-		return;
-	out->rows = stream_lend(s->stream, best.slots, (size_t)best.bytes);
-	if (out->rows != NULL)
-		out->n = best.batches * s->n_batch;
 }

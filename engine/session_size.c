@@ -263,12 +263,21 @@ static void make_stream(struct session_make *k, const struct model *m, const str
 	sp->buffered = p->buffered;
 	sp->apart = p->apart;
 	sp->slots = k->sizes.slots;
-	k->pass_bytes = model_bytes_read(m, 1.0);
+	session_prefill_make(&k->prefill, m, sp->piece, p->order);
 	if (!p->apart) {
 		sp->dense = missing_of(m, sp->dense);
-		k->pass_bytes = (double)missing_of(m, (uint64_t)k->pass_bytes);
+		k->prefill.pass_bytes = (double)missing_of(m, (uint64_t)k->prefill.pass_bytes);
 	}
 	sp->reserve = m->dims.n_expert > 0 ? sp->slots / 2 : 0;
+}
+
+static void measure_prompt(struct session_make *k, const struct session_params *p)
+{
+	struct session_division d;
+
+	session_divide(&k->sizes, &k->prefill, p->n_ctx, &d);
+	k->sizes.prompt_passes = (p->n_ctx + d.n - 1) / d.n;
+	k->sizes.prompt_read = d.read;
 }
 
 static int divide(struct session_make *k, const struct model *m, const struct session_params *p, char *err, size_t errlen)
@@ -289,6 +298,7 @@ static int divide(struct session_make *k, const struct model *m, const struct se
 	if (p->layers_most != 0 && (double)k->sizes.hold > most)
 		k->sizes.hold = (uint64_t)most;
 	make_stream(k, m, p);
+	measure_prompt(k, p);
 	return 0;
 }
 

@@ -51,8 +51,9 @@ void stream_tail(struct stream *s);
 
 /* A matrix in w's mapping. */
 struct stream_matrix { const void *data; size_t row_bytes; uint32_t rows; bool routed; };
-/* How many rows the pieces of such a matrix have, but the last. */
+/* How many rows the pieces of such a matrix have, but the last; the same where pieces are of at most so many bytes. */
 uint32_t stream_piece_rows(const struct stream *s, size_t row_bytes);
+uint32_t stream_rows_of_piece(size_t piece, size_t row_bytes);
 
 /* Rows row0 .. of a matrix, row0 a multiple of its pieces' rows.  Without wait NULL when they are not there yet.  In the
  * end always a pointer: where the read failed to zeros, and stream_error says it. */

@@ -12,7 +12,12 @@
 
 uint32_t stream_piece_rows(const struct stream *s, size_t row_bytes)
 {
-	size_t n = s->piece_bytes / row_bytes;
+	return stream_rows_of_piece(s->piece_bytes, row_bytes);
+}
+
+uint32_t stream_rows_of_piece(size_t piece, size_t row_bytes)
+{
+	size_t n = piece / row_bytes;
 
 	return n >= ROWS_UNIT ? (uint32_t)(n / ROWS_UNIT * ROWS_UNIT) : n > 0 ? (uint32_t)n : 1;
 }

@@ -84,6 +84,7 @@ check "and nothing said of a budget" test -z "$(grep budget "$work/run.log")"
 "$BUILD/hearth" estimate "$model" -c 256 --ram-budget 40M >"$work/estimate" 2>"$work/run.log"
 check "an estimate says memory" grep -Eq '^  in all +[0-9.]+ MB' "$work/estimate"
 check "and speed" grep -Eq '^predicted [0-9.]+ tokens/s, bound by ' "$work/estimate"
+check "and what a prompt reads" grep -Eq '^  passes over the weights +[1-9]' "$work/estimate"
 check "and other quantisations" grep -Eq '^  Q4_K_M ' "$work/estimate"
 says "a run that would be too slow does not begin" 1 'tokens/s are predicted, fewer than the 1e?[0-9.]+ of --min-speed' \
 	"$BUILD/hearth-run" -m "$model" -p x -n 1 --min-speed 100000000

@@ -99,6 +99,10 @@ static void test_dense(void **state)
 	near(p.memory, 1234.0 + all);
 	near(p.speed, 1.0 / ((all + 16000.0) / RAM));
 	assert_int_equal(p.bound, PLAN_BY_COMPUTE);
+	r.step = 1e-3;
+	plan_make(&p, m, &z, &r, 0, 0.0, 16.0);
+	near(p.compute_s, all / RAM + m->dims.n_layer * 18e-3);
+	r.step = 0.0;
 	z.slots = 0;                                    /* without a budget all of it is mapped */
 	z.ring = z.hold = 0;
 	plan_make(&p, m, &z, &r, 0, 0.0, 16.0);
@@ -172,6 +176,8 @@ static void test_probe(void **state)
 			assert_true(v == 0.0);
 	}
 	assert_true(known >= 20);
+	v = probe_step(pool);
+	assert_true(v >= 0.0 && v < 0.1);
 	v = probe_disk(m->w, 65536, 4);
 	assert_true(v >= 0.0 && v < 1e13);
 	kern_pool_close(pool);

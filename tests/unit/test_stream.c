@@ -186,9 +186,11 @@ static void test_layers(void **state)
 	struct session_params p = { .n_ctx = 256, .n_batch = 4, .n_threads = 1, .type_k = KERN_F16, .type_v = KERN_F16, .piece = 8192,
 				    .slots = 4, .apart = true };
 	struct stream_stats batch, layer, found;
+	struct session_sizes z;
 	struct tiny_arch deep = *tiny_arch_at(0);
 	struct model *m;
 	float *want, *got;
+	char err[256];
 	size_t n;
 
 	(void)state;
@@ -210,6 +212,12 @@ static void test_layers(void **state)
 	assert_int_equal(found.passes, 1);
 	assert_true(layer.read < batch.read / 2);
 	assert_int_equal(layer.held, batch.held);
+	assert_int_equal(session_sizes(m, &p, &z, err, sizeof(err)), 0);        /* of a prompt of n_ctx tokens */
+	assert_int_equal(z.prompt_passes, 1);
+	assert_true(z.prompt_read > 0.0 && z.prompt_read < 2.0 * (double)model_bytes(m));
+	p.order = SESSION_ORDER_BATCH;
+	assert_int_equal(session_sizes(m, &p, &z, err, sizeof(err)), 0);
+	assert_int_equal(z.prompt_passes, 256 / 4);
 	free(want);
 	free(got);
 	model_close(m);
