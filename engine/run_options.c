@@ -92,7 +92,7 @@ static const struct option {
 	{ { "--stream-ahead" }, NUMBER, offsetof(struct run_options, stream_ahead), 0, 4096, "0", "N",
 	  "read them N layers ahead, 0 for a 32nd of the budget" },
 	{ { "--prefill-order" }, TEXT, offsetof(struct run_options, prefill_order), 0, 0, "auto", "ORDER",
-	  "of prompts with such weights: layer by layer, batch by batch" },
+	  "the order of prompts: auto, layer by layer or by batch" },
 	{ { "--max-loaded-layers" }, NUMBER, offsetof(struct run_options, max_loaded_layers), 0, 4096, "0", "N",
 	  "hold at most N layers of weights, 0 for what fits" },
 	{ { "--mlock" }, FLAG, offsetof(struct run_options, mlock), 0, 0, NULL, NULL,
