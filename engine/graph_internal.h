@@ -44,6 +44,7 @@ struct linear_entry {
 	struct kern_acts acts;          /* what mm.x points to */
 	const float *bias;              /* [rows] or NULL */
 	uint32_t rows, first;           /* its first unit of work among all entries' */
+	uint32_t done;                  /* rows that were taken, where weights come piece by piece */
 	bool routed;                    /* an expert's: not every pass asks for it */
 };
 

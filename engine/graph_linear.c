@@ -117,6 +117,7 @@ void graph_linear_entry(struct graph *g, struct linear_entry *e, struct linear_i
 	};
 	e->rows = (uint32_t)w->ne[1];
 	e->bias = NULL;
+	e->done = 0;
 	e->routed = false;
 }
 
@@ -162,30 +163,49 @@ static struct linear_entry entry_part(const struct linear_entry *e, uint32_t row
 	return part;
 }
 
-/* A row's bits do not depend on which rows are computed with it, so pieces may be computed as they come. */
-static void run_pieces(struct graph *g, const struct linear_entry *entries, uint32_t n)
+/* Pieces that wait to be computed together. */
+struct ready { struct linear_entry entry[TOGETHER]; uint32_t n; };
+
+static void run_ready(struct graph *g, struct ready *r)
 {
-	struct linear_entry ready[TOGETHER];
-	uint32_t i, row, each, k = 0;
+	run_entries(g, r->entry, r->n);
+	stream_release(g->stream);
+	r->n = 0;
+}
+
+/* The pieces of e from row e->done on, up to the first that is not there; wait: all. */
+static void take_pieces(struct graph *g, struct linear_entry *e, struct ready *r, bool wait)
+{
+	const struct stream_matrix m = matrix_of(e);
+	uint32_t each = stream_piece_rows(g->stream, m.row_bytes);
 	const void *w;
 
-	for (i = 0; i < n; i++) {
-		struct stream_matrix m = matrix_of(&entries[i]);
-
-		each = stream_piece_rows(g->stream, m.row_bytes);
-		for (row = 0; row < m.rows; row += each) {
-			w = k < TOGETHER ? stream_take(g->stream, &m, row, k == 0) : NULL;
-			if (w == NULL) {
-				run_entries(g, ready, k);
-				stream_release(g->stream);
-				k = 0;
-				w = stream_take(g->stream, &m, row, true);
-			}
-			ready[k++] = entry_part(&entries[i], row, m.rows - row < each ? m.rows - row : each, w);
+	for (; e->done < m.rows; e->done += each) {
+		if (r->n == TOGETHER)
+			run_ready(g, r);
+		w = stream_take(g->stream, &m, e->done, wait && r->n == 0);
+		if (w == NULL && !wait)
+			return;
+		if (w == NULL) {
+			run_ready(g, r);
+			w = stream_take(g->stream, &m, e->done, true);
 		}
+		r->entry[r->n++] = entry_part(e, e->done, m.rows - e->done < each ? m.rows - e->done : each, w);
 	}
-	run_entries(g, ready, k);
-	stream_release(g->stream);
+}
+
+/* A row's bits do not depend on which rows are computed with it, so pieces may be computed as they come: of experts those
+ * that are there while the others are read; all else in the order in which it is read ahead. */
+static void run_pieces(struct graph *g, struct linear_entry *entries, uint32_t n)
+{
+	struct ready ready = { .n = 0 };
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		take_pieces(g, &entries[i], &ready, !entries[i].routed);
+	for (i = 0; i < n; i++)
+		take_pieces(g, &entries[i], &ready, true);
+	run_ready(g, &ready);
 }
 
 void graph_linear_run(struct graph *g, struct linear_entry *entries, uint32_t n)
