@@ -245,6 +245,17 @@ static void rewind_to(struct kv_disk *d, uint32_t pos0)
 	}
 }
 
+static void begin_batch(struct kv_disk *d, uint32_t pos0, uint32_t n)
+{
+	d->whole = d->whole || d->at_use > 0;
+	if (d->ahead.lap == 0)
+		d->ahead = (struct kv_cursor){ 0 };
+	d->ahead.lap = 0;
+	d->at_use = 0;
+	d->pos0 = pos0;
+	d->to = pos0 + n;
+}
+
 void kv_begin(struct kv *kv, uint32_t pos0, uint32_t n)
 {
 	struct kv_disk *d = kv->disk;
@@ -254,24 +265,27 @@ void kv_begin(struct kv *kv, uint32_t pos0, uint32_t n)
 	if (pos0 < d->end)
 		rewind_to(d, pos0);
 	d->end = pos0 + n;
-	kv_batch(kv, pos0, n, false);
+	d->by_layers = d->layer_ends = false;
+	begin_batch(d, pos0, n);
 }
 
-/* By layers it is, for what is read ahead, a pass through one layer. */
+/* By layers it is, for what is read ahead, a pass through one layer: of the layers behind it the rows are not there yet. */
 void kv_batch(struct kv *kv, uint32_t pos0, uint32_t n, bool last)
 {
 	struct kv_disk *d = kv->disk;
 
 	if (d == NULL)
 		return;
-	d->whole = d->whole || d->at_use > 0;
-	if (d->ahead.lap == 0)
+	if (!d->by_layers)
+		kv_disk_settle(d);
+	if (!d->by_layers || d->layer_ends) {
+		d->n_use = d->at_use = 0;
+		d->whole = false;
 		d->ahead = (struct kv_cursor){ 0 };
-	d->ahead.lap = 0;
-	d->at_use = 0;
-	d->pos0 = pos0;
-	d->to = pos0 + n;
+	}
+	d->by_layers = true;
 	d->layer_ends = last;
+	begin_batch(d, pos0, n);
 }
 
 void kv_put(struct kv *kv, uint32_t layer)

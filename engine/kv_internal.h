@@ -74,6 +74,7 @@ struct kv_disk {
 	uint64_t turn;
 	uint32_t taken;                 /* the slot that the last span is in, or KV_NONE */
 	uint32_t pos0, to, end;         /* the batch at hand; positions from 0 to end have rows, or will have */
+	bool by_layers;                 /* kv_batch: one layer with batch after batch */
 	bool layer_ends;                /* another layer comes next, not this one with another batch */
 	struct kv_use *use;             /* [n_use] of a pass, room for 2 * n_layer */
 	uint32_t n_use, at_use;         /* known so far; of this pass */

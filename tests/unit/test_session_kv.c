@@ -30,6 +30,7 @@
 #define N_CTX 1200
 #define BLOCK 256
 #define CASES_MAX 128
+#define WAYS 4
 #define PATH_BYTES 512
 
 static char dir[SCRATCH_PATH];
@@ -101,12 +102,12 @@ static void same_rows(const struct logit_rows *a, const struct logit_rows *b, ui
 /* Other tokens behind position 700, and then these again: what is behind it is read back and written anew. */
 static void go_back(struct session *s, struct logit_rows *out)
 {
-	uint32_t other[PROMPT], n;
+	uint32_t other[N_IDS], n;
 
 	memcpy(other, ids, sizeof(other));
-	for (n = 700; n < PROMPT; n++)
+	for (n = 700; n < N_IDS; n++)
 		other[n] = (ids[n] + 1) % TINY_ARCH_VOCAB;
-	assert_int_equal(session_sync(s, other, 900), 0);
+	assert_int_equal(session_sync(s, other, N_IDS - 10), 0);
 	n = session_kept(s, ids, N_IDS);
 	assert_int_equal(session_sync(s, ids, n > 0 ? n : 1), 0);
 	eval(s, session_n_past(s), N_IDS, out);
@@ -114,8 +115,9 @@ static void go_back(struct session *s, struct logit_rows *out)
 
 static void test_case(void **state)
 {
-	static const struct { uint32_t batch, threads, ram_kib; bool plain, streamed; } ways[] = {
-		{ 200, 1, 0, false, false }, { 37, 2, 300, true, false }, { 1000, 2, 100, false, true },
+	static const struct { uint32_t batch, block, threads, ram_kib; bool plain, streamed; enum session_order order; } ways[WAYS] = {
+		{ 200, BLOCK, 1, 0, false, false, 0 }, { 37, BLOCK, 2, 300, true, false, 0 },
+		{ 1000, 2 * BLOCK, 2, 100, false, true, SESSION_ORDER_BATCH }, { 64, BLOCK, 1, 0, false, true, SESSION_ORDER_LAYER },
 	};
 	const struct tiny_arch *c = *state;
 	bool all = getenv("HEARTH_LONG") != NULL;
@@ -131,11 +133,12 @@ static void test_case(void **state)
 	s = open_session(m, &p);
 	eval(s, 0, N_IDS, &want);
 	session_close(s);
-	for (i = all ? 0 : c->seed % 3; i < sizeof(ways) / sizeof(ways[0]); i += all ? 1 : 3) {
+	for (i = all ? 0 : c->seed % WAYS; i < WAYS; i += all ? 1 : WAYS) {
 		p.n_batch = ways[i].batch;
 		p.n_threads = ways[i].threads;
 		p.kv_dir = dir;
-		p.kv_block = BLOCK * (1 + i / 2);
+		p.order = ways[i].order;
+		p.kv_block = ways[i].block;
 		p.kv_ram = (uint64_t)ways[i].ram_kib << 10;
 		p.plain = ways[i].plain;
 		p.apart = true;
@@ -148,6 +151,43 @@ static void test_case(void **state)
 		same_rows(&want, &got, 0, N_IDS);
 		session_close(s);
 	}
+	free(want.logits);
+	free(got.logits);
+	model_close(m);
+}
+
+/* Batches first, then a prompt by layers: while one layer takes it, the rows of the next ones are not there to be read ahead. */
+static void test_layers(void **state)
+{
+	struct session_params p = params();
+	struct logit_rows want, got;
+	uint32_t other[5 * 60], i;
+	struct session *s;
+	struct model *m;
+
+	(void)state;
+	assert_int_equal(tiny_arch_open(tiny_arch_at(0), &m), 0);
+	want = new_rows(m);
+	got = new_rows(m);
+	s = open_session(m, &p);
+	eval(s, 0, N_IDS, &want);
+	session_close(s);
+	p.kv_dir = dir;
+	p.kv_block = BLOCK;
+	p.n_batch = 64;
+	p.apart = true;
+	p.budget = (uint64_t)64 << 20;
+	p.order = SESSION_ORDER_LAYER;
+	s = open_session(m, &p);
+	for (i = 0; i < 5 * 60; i++)
+		other[i] = (ids[i] + 1) % TINY_ARCH_VOCAB;
+	for (i = 0; i < 5 * 60; i += 60)
+		assert_int_equal(session_eval(s, other + i, 60, NULL, NULL), 0);
+	assert_int_equal(session_sync(s, ids, 1), 0);
+	assert_int_equal(session_eval(s, ids + 1, PROMPT - 1, NULL, NULL), 0);
+	eval(s, PROMPT, N_IDS, &got);
+	same_rows(&want, &got, PROMPT, N_IDS);
+	session_close(s);
 	free(want.logits);
 	free(got.logits);
 	model_close(m);
@@ -431,11 +471,11 @@ static void test_full(void **state)
 int main(void)
 {
 	static char names[CASES_MAX][64];
-	struct CMUnitTest tests[CASES_MAX + 5] = {
-		WITH(test_keep), WITH(test_changed), WITH(test_damaged), WITH(test_others), WITH(test_full),
+	struct CMUnitTest tests[CASES_MAX + 6] = {
+		WITH(test_layers), WITH(test_keep), WITH(test_changed), WITH(test_damaged), WITH(test_others), WITH(test_full),
 	};
 	const struct tiny_arch *c;
-	size_t n = 5;
+	size_t n = 6;
 	unsigned i;
 
 	for (i = 0; i < CASES_MAX && (c = tiny_arch_at(i)) != NULL; i += TINY_ARCH_SOME, n++) {
