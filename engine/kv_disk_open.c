@@ -104,6 +104,8 @@ static int place_all(struct kv_disk *d)
 	d->map = mmap(NULL, d->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (d->map == MAP_FAILED)
 		d->map = NULL;
+	if (d->map != NULL)
+		madvise(d->map, d->map_bytes, MADV_HUGEPAGE);   /* fewer pieces for the disk, a read or write */
 	if (d->use == NULL || d->map == NULL)
 		return -ENOMEM;
 	at = d->map + PAGE;             /* the first page is the file's head */
