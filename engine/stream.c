@@ -113,6 +113,7 @@ void stream_close(struct stream *s)
 	free(s->wanted.at);
 	free(s->spare.at);
 	free(s->rows);
+	free(s->row);
 	free(s);
 }
 
@@ -473,34 +474,66 @@ void stream_spare(struct stream *s, const struct stream_matrix *m)
 			return;
 }
 
-/* By buffered reads, whose pages are given back. */
-const void *stream_rows(struct stream *s, const void *data, size_t row_bytes, const uint32_t *ids, uint32_t n)
+/* Room for n rows, and for what a read past the page cache brings of one. */
+static bool rows_room(struct stream *s, size_t row_bytes, uint32_t n)
 {
-	size_t need = (size_t)n * row_bytes;
-	struct weights_place at;
-	uint32_t i;
+	size_t align = weights_align(s->w), most = (row_bytes + 3 * align - 1) / align * align, need = n * row_bytes;
 
 	if (need > s->rows_bytes) {
 		free(s->rows);
 		s->rows = malloc(need);
 		s->rows_bytes = s->rows != NULL ? need : 0;
 	}
-	if (s->rows == NULL) {
+	if (most > s->row_bytes) {
+		free(s->row);
+		s->row = aligned_alloc(align, most);
+		s->row_bytes = s->row != NULL ? most : 0;
+	}
+	return s->rows != NULL && s->row != NULL;
+}
+
+/* Not by reads through the page cache where it can be done without: a header's pages were read ahead, and the kernel goes on
+ * with that at each page that it marked, of random reads too. */
+static int read_row(struct stream *s, const char *addr, size_t bytes, char *to)
+{
+	struct weights_place at;
+	uint64_t from;
+	size_t shift;
+	ssize_t got;
+
+	if (!s->apart && weights_resident(s->w, addr, bytes)) {
+		memcpy(to, addr, bytes);
+		return 0;
+	}
+	weights_place(s->w, addr, s->buffered, &at);
+	from = at.off / at.align * at.align;
+	shift = (size_t)(at.off - from);
+	got = pread(at.fd, at.direct ? s->row : to, (shift + bytes + at.align - 1) / at.align * at.align, (off_t)from);
+	s->stats.read += bytes;
+	if (!at.direct)
+		forget(at.fd, from, bytes);
+	if (got < (ssize_t)(shift + bytes))
+		return got < 0 ? -errno : -EIO;
+	if (at.direct)
+		memcpy(to, s->row + shift, bytes);
+	return 0;
+}
+
+const void *stream_rows(struct stream *s, const void *data, size_t row_bytes, const uint32_t *ids, uint32_t n)
+{
+	uint32_t i;
+	int rc;
+
+	if (!rows_room(s, row_bytes, n)) {
 		s->rc = s->rc != 0 ? s->rc : -ENOMEM;
 		return data;
 	}
 	for (i = 0; i < n; i++) {
-		ssize_t got;
-
-		weights_place(s->w, (const char *)data + ids[i] * row_bytes, true, &at);
-		got = pread(at.fd, s->rows + i * row_bytes, row_bytes, (off_t)at.off);
-		if (got != (ssize_t)row_bytes) {
+		rc = read_row(s, (const char *)data + ids[i] * row_bytes, row_bytes, s->rows + i * row_bytes);
+		if (rc != 0)
 			memset(s->rows + i * row_bytes, 0, row_bytes);
-			s->rc = s->rc != 0 ? s->rc : got < 0 ? -errno : -EIO;
-		}
-		forget(at.fd, at.off, row_bytes);
+		s->rc = s->rc != 0 ? s->rc : rc;
 	}
-	s->stats.read += need;
 	return s->rows;
 }
 

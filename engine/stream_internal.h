@@ -63,8 +63,8 @@ struct stream {
 	bool complete, lap, tail;       /* a whole pass is known; ahead is in the next one; this pass goes to the output */
 	uint32_t layer;                 /* where the layer began whose pieces stay for other batches, */
 	bool stays;                     /* if they do */
-	char *rows;                     /* of a table */
-	size_t rows_bytes;
+	char *rows, *row;               /* of a table; one of them with what lies beside it */
+	size_t rows_bytes, row_bytes;
 	int rc;
 	uint32_t under_way;             /* reads */
 	double busy_from;               /* when the first of them began */
