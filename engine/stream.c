@@ -291,7 +291,7 @@ static uint32_t next_ahead(struct stream *s)
 	}
 }
 
-static bool is_missing(const struct stream *s, const struct piece *p)
+static bool is_missing(const struct stream *s, struct piece *p)
 {
 	return p->held == NULL && p->slot == STREAM_NONE && !stream_in_place(s, p);
 }

@@ -13,10 +13,11 @@ struct piece {
 	const char *addr;               /* in the mapping; never read */
 	uint32_t bytes;
 	bool keep, routed;
+	bool there;                     /* in memory where it is mapped, when that was asked: in the pass `asked` */
 	char *held;                     /* its place in memory once it was read, or NULL */
 	uint32_t slot;                  /* of the ring, or STREAM_NONE */
 	float heat;                     /* of experts: uses, as they counted in the pass `last` */
-	uint64_t last;
+	uint64_t last, asked;
 };
 
 struct matrix { const void *data; uint32_t first; };    /* its pieces follow one another */
@@ -76,8 +77,8 @@ struct stream {
 /* The first piece of a matrix, which is divided when it is first seen; STREAM_NONE without memory, or with rows that no
  * piece can hold. */
 uint32_t stream_pieces(struct stream *s, const struct stream_matrix *m);
-/* Is it in memory where it is mapped? */
-bool stream_in_place(const struct stream *s, const struct piece *p);
+/* Is it in memory where it is mapped?  Asked once a pass. */
+bool stream_in_place(const struct stream *s, struct piece *p);
 /* An expert's piece is used in this pass. */
 void stream_touch(struct stream *s, struct piece *p);
 /* Is there room for an expert's piece without another having to go? */

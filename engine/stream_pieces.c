@@ -58,9 +58,13 @@ static bool is_kept(struct stream *s, uint32_t bytes)
 	return true;
 }
 
-bool stream_in_place(const struct stream *s, const struct piece *p)
+bool stream_in_place(const struct stream *s, struct piece *p)
 {
-	return !s->apart && weights_resident(s->w, p->addr, p->bytes);
+	if (p->asked != s->stats.passes) {
+		p->asked = s->stats.passes;
+		p->there = !s->apart && weights_resident(s->w, p->addr, p->bytes);
+	}
+	return p->there;
 }
 
 static bool add_piece(struct stream *s, const char *addr, uint32_t bytes, bool routed)
@@ -77,7 +81,7 @@ static bool add_piece(struct stream *s, const char *addr, uint32_t bytes, bool r
 		s->cap_piece = cap;
 	}
 	p = &s->piece[s->n_piece++];
-	*p = (struct piece){ .addr = addr, .bytes = bytes, .routed = routed, .slot = STREAM_NONE };
+	*p = (struct piece){ .addr = addr, .bytes = bytes, .routed = routed, .slot = STREAM_NONE, .asked = UINT64_MAX };
 	p->keep = !routed && !stream_in_place(s, p) && is_kept(s, bytes);       /* of experts it is decided when they are read */
 	return true;
 }
