@@ -16,7 +16,7 @@ struct piece {
 	bool there;                     /* in memory where it is mapped, when that was asked: in the pass `asked` */
 	char *held;                     /* its place in memory once it was read, or NULL */
 	uint32_t slot;                  /* of the ring, or STREAM_NONE */
-	float heat;                     /* of experts: uses, as they counted in the pass `last` */
+	double heat;                    /* of experts: log2 of uses that fade, plus what pass 0 has faded since; last: used */
 	uint64_t last, asked;
 };
 

@@ -6,7 +6,7 @@
 
 #define ROWS_UNIT 32u           /* pieces have a multiple of so many rows, which the kernels take together */
 #define HALF_LIFE 256.0         /* passes after which a use of an expert counts half */
-#define HOTTER 1.25             /* so much hotter is clearly hotter */
+#define HOTTER 0.32             /* a logarithm: 1.25 times as hot is clearly hotter */
 
 /* ---- pieces -------------------------------------------------------------------------------------- */
 
@@ -81,7 +81,7 @@ static bool add_piece(struct stream *s, const char *addr, uint32_t bytes, bool r
 		s->cap_piece = cap;
 	}
 	p = &s->piece[s->n_piece++];
-	*p = (struct piece){ .addr = addr, .bytes = bytes, .routed = routed, .slot = STREAM_NONE, .asked = UINT64_MAX };
+	*p = (struct piece){ .addr = addr, .bytes = bytes, .routed = routed, .slot = STREAM_NONE, .asked = UINT64_MAX, .heat = -INFINITY };
 	p->keep = !routed && !stream_in_place(s, p) && is_kept(s, bytes);       /* of experts it is decided when they are read */
 	return true;
 }
@@ -116,23 +116,21 @@ uint32_t stream_pieces(struct stream *s, const struct stream_matrix *m)
 
 /* ---- what stays ---------------------------------------------------------------------------------- */
 
-static double heat_of(const struct stream *s, const struct piece *p)
-{
-	return (double)p->heat * exp2(-(double)(s->stats.passes - p->last) / HALF_LIFE);
-}
-
+/* Its logarithm beside that of 2^(pass / half life), with which all fade alike: so it changes only with a use. */
 void stream_touch(struct stream *s, struct piece *p)
 {
+	double fades = (double)s->stats.passes / HALF_LIFE;
+
 	if (p->last == s->stats.passes)
 		return;                         /* once a pass */
-	p->heat = (float)(heat_of(s, p) + 1.0);
+	p->heat = log2(exp2(p->heat - fades) + 1.0) + fades;
 	p->last = s->stats.passes;
 }
 
 /* The place of the coldest expert of that size, which was not used in this pass and is clearly colder than p; NULL. */
 static char *place_of_colder(struct stream *s, const struct piece *p)
 {
-	double limit = heat_of(s, p) / HOTTER, heat;
+	double limit = p->heat - HOTTER;
 	struct piece *coldest = NULL;
 	char *place;
 	uint32_t i;
@@ -142,9 +140,8 @@ static char *place_of_colder(struct stream *s, const struct piece *p)
 
 		if (!q->routed || q->held == NULL || q->bytes != p->bytes || q->last == s->stats.passes)
 			continue;
-		heat = heat_of(s, q);
-		if (heat < limit) {
-			limit = heat;
+		if (q->heat < limit) {
+			limit = q->heat;
 			coldest = q;
 		}
 	}
