@@ -193,13 +193,15 @@ static void kill_one(struct world *w)
 static void restart(struct world *w, struct tally *sum)
 {
 	world_close(w);
-	world_check_shut(w, false);
+	world_check_shut(w);
 	if (w->crashes && truth_draw(&w->draw) % 2 == 0) {
 		kill_one(w);
 		sum->kills++;
 	}
 	lose_something(w);
 	world_open(w);
+	if (!world_failed(w))
+		world_check_swept(w);
 	sum->restarts++;
 }
 
@@ -234,15 +236,17 @@ static void end_sequence(struct world *w, struct tally *sum)
 	world_close(w);
 	if (world_failed(w))
 		return;
-	world_check_shut(w, false);
+	world_check_shut(w);
 	if (truth_draw(&w->draw) % 3 != 0)
 		return;
 	world_open(w);
+	if (!world_failed(w))
+		world_check_swept(w);
 	if (!world_failed(w) && !world_quiet(w))
 		world_fail(w, "the store does not come to rest after a restart");
 	world_close(w);
 	if (!world_failed(w))
-		world_check_shut(w, true);
+		world_check_shut(w);
 }
 
 /* Returns false and prints why when something was wrong. */

@@ -16,6 +16,7 @@
 #define WORLD_SLOTS 6
 #define WORLD_TRUTHS 160
 #define WORLD_ORPHANS 16
+#define WORLD_STRAYS 64
 #define WORLD_CACHES 2
 
 /* A name in home, and the file that has it. */
@@ -50,6 +51,8 @@ struct world {
 	struct tier_cache_config cache[WORLD_CACHES];
 	char dir[WORLD_CACHES][80], home[80];
 	bool on_disk, crashes, damages, slow;
+	uint64_t stray[WORLD_STRAYS];   /* ids of copies that the map did not have when the store was shut */
+	unsigned nstray;
 	bool lost;                      /* copies were removed behind the store's back, which it sees when it opens them */
 	truth_clock clock;
 	struct world_fault fault;
@@ -114,8 +117,10 @@ void world_each_copy(struct world *w, unsigned c, void (*each)(struct world *w, 
 unsigned world_count_fds(void);
 /* The store is open, nothing is: sums of what is used, and every file read anew. */
 void world_check_open(struct world *w);
-/* The store is shut: the map against the files of the copies and home.  swept: nothing was begun since it was
- * opened, so that every file there is one of the map's. */
-void world_check_shut(struct world *w, bool swept);
+/* The store is shut: the map against the files of the copies and home.  Copies that no row names, of fills that the
+ * end came before, are kept in mind. */
+void world_check_shut(struct world *w);
+/* The store is open again: those were taken away before it began anything. */
+void world_check_swept(struct world *w);
 
 #endif

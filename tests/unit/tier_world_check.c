@@ -255,21 +255,20 @@ static void world_check_row(struct world *w, const struct world_row *row, unsign
 	}
 }
 
-static void world_check_known(struct world *w, int dirfd, const char *name, void *ctx)
+static void world_note_stray(struct world *w, int dirfd, const char *name, void *ctx)
 {
 	const struct world_rows *r = ctx;
 	uint64_t id = strtoull(name, NULL, 16);
 	bool known = false;
-	struct stat st;
 
+	(void)dirfd;
 	for (unsigned i = 0; i < r->n; i++)
 		known = known || r->row[i].blob.id == id;
-	/* one that has no blocks is of a fill that nobody gave an extent yet */
-	if (!known && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_blocks > 0)
-		world_fail(w, "copy %s with %llu blocks is not in the map", name, (unsigned long long)st.st_blocks);
+	if (!known && w->nstray < WORLD_STRAYS)
+		w->stray[w->nstray++] = id;
 }
 
-void world_check_shut(struct world *w, bool swept)
+void world_check_shut(struct world *w)
 {
 	struct world_rows *r = calloc(1, sizeof(*r));
 	unsigned char *buf = malloc(MIB);
@@ -290,9 +289,27 @@ void world_check_shut(struct world *w, bool swept)
 	for (unsigned i = 0; rc == 0 && i < r->n; i++)
 		world_check_row(w, &r->row[i], buf);
 	map_close(m);
-	if (swept && rc == 0 && r->n < WORLD_ROWS)
-		for (unsigned c = 0; c < w->cfg.caches; c++)
-			world_each_copy(w, c, world_check_known, r);
+	w->nstray = 0;
+	for (unsigned c = 0; rc == 0 && r->n < WORLD_ROWS && c < w->cfg.caches; c++)
+		world_each_copy(w, c, world_note_stray, r);
 	free(buf);
 	free(r);
+}
+
+static void world_look_for_stray(struct world *w, int dirfd, const char *name, void *ctx)
+{
+	uint64_t id = strtoull(name, NULL, 16);
+	struct stat st;
+
+	(void)ctx;
+	for (unsigned i = 0; i < w->nstray; i++)
+		if (w->stray[i] == id && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			world_fail(w, "copy %s with %llu blocks was not in the map, and is still there", name,
+				   (unsigned long long)st.st_blocks);
+}
+
+void world_check_swept(struct world *w)
+{
+	for (unsigned c = 0; c < w->cfg.caches && !world_failed(w); c++)
+		world_each_copy(w, c, world_look_for_stray, NULL);
 }
