@@ -176,26 +176,23 @@ static int lease_set(const struct leases *l, int fd)
 	}
 }
 
-static void lease_insert(struct leases *l, struct lease *lease)
+/* Locked. */
+static void lease_link(struct leases *l, struct lease *lease)
 {
-	pthread_mutex_lock(&l->lock);
 	lease->next = l->first;
 	if (l->first != NULL)
 		l->first->prev = lease;
 	l->first = lease;
-	pthread_mutex_unlock(&l->lock);
 }
 
-static void lease_remove(struct leases *l, struct lease *lease)
+static void lease_unlink(struct leases *l, struct lease *lease)
 {
-	pthread_mutex_lock(&l->lock);
 	if (lease->prev != NULL)
 		lease->prev->next = lease->next;
 	else
 		l->first = lease->next;
 	if (lease->next != NULL)
 		lease->next->prev = lease->prev;
-	pthread_mutex_unlock(&l->lock);
 }
 
 int lease_take(struct leases *l, int fd, struct lease **out)
@@ -212,15 +209,17 @@ int lease_take(struct leases *l, int fd, struct lease **out)
 		rc = lease->fd;
 		goto free_lease;
 	}
-	lease_insert(l, lease);         /* before it is set: a writer may come the moment it stands */
+	/* A writer may come the moment it stands, and the signal for an earlier one of that number before: the thread
+	 * that answers waits, so that it sees none that is half set and would be taken for broken. */
+	pthread_mutex_lock(&l->lock);
 	rc = lease_set(l, lease->fd);
-	if (rc != 0)
-		goto remove;
-	*out = lease;
-	return 0;
-
-remove:
-	lease_remove(l, lease);
+	if (rc == 0)
+		lease_link(l, lease);
+	pthread_mutex_unlock(&l->lock);
+	if (rc == 0) {
+		*out = lease;
+		return 0;
+	}
 	close(lease->fd);
 free_lease:
 	free(lease);
@@ -237,7 +236,9 @@ void lease_drop(struct lease *lease)
 {
 	if (lease == NULL)
 		return;
-	lease_remove(lease->set, lease);
+	pthread_mutex_lock(&lease->set->lock);
+	lease_unlink(lease->set, lease);
+	pthread_mutex_unlock(&lease->set->lock);
 	fcntl(lease->fd, F_SETLEASE, F_UNLCK);
 	close(lease->fd);
 	free(lease);

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -279,6 +280,45 @@ static void a_signal_without_a_writer(void **state)
 	close(fd);
 }
 
+static void *signal_others(void *arg)
+{
+	const atomic_bool *stop = arg;
+
+	while (!atomic_load(stop))
+		tell_other_threads(SIGIO);
+	return NULL;
+}
+
+/* A signal may be answered while a lease is being set: it is no break of that one. */
+static void taken_while_signals_come(void **state)
+{
+	struct place *p = *state;
+	atomic_bool stop = false;
+	const struct timespec at_once = { 0, 0 };
+	unsigned refused = 0, lost = 0;
+	struct lease *lease;
+	pthread_t thread;
+	sigset_t io;
+
+	assert_int_equal(pthread_create(&thread, NULL, signal_others, &stop), 0);
+	for (int i = 0; i < 20000; i++) {
+		if (lease_take(p->l, p->fd, &lease) != 0) {
+			refused++;
+			continue;
+		}
+		lost += !lease_held(lease);
+		lease_drop(lease);
+	}
+	atomic_store(&stop, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	sigemptyset(&io);
+	sigaddset(&io, SIGIO);
+	while (sigtimedwait(&io, NULL, &at_once) != -1)
+		continue;               /* those that came to this thread */
+	assert_int_equal(refused, 0);
+	assert_int_equal(lost, 0);
+}
+
 struct race {
 	struct place *p;
 	atomic_bool stop;
@@ -455,6 +495,7 @@ int main(void)
 		TEST(a_full_queue),
 		TEST(taken_again_at_once),
 		TEST(a_signal_without_a_writer),
+		TEST(taken_while_signals_come),
 		TEST(readers_against_a_writer),
 		TEST(unused),
 		TEST(unused_without_a_name),
