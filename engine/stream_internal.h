@@ -13,11 +13,11 @@ struct piece {
 	const char *addr;               /* in the mapping; never read */
 	uint32_t bytes;
 	bool keep, routed;
-	bool there;                     /* in memory where it is mapped, when that was asked: in the pass `asked` */
+	bool there;                     /* in memory where it is mapped, when that was asked */
 	char *held;                     /* its place in memory once it was read, or NULL */
 	uint32_t slot;                  /* of the ring, or STREAM_NONE */
-	double heat;                    /* of experts: log2 of uses that fade, plus what pass 0 has faded since; last: used */
-	uint64_t last, asked;
+	double heat;                    /* of experts: log2 of uses that fade, plus what one in pass 0 has faded since */
+	uint64_t last, asked;           /* passes: of the last use of an expert; in which `there` was asked */
 };
 
 struct matrix { const void *data; uint32_t first; };    /* its pieces follow one another */
