@@ -182,6 +182,7 @@ void world_open(struct world *w)
 
 	if (rc != 0)
 		world_fail(w, "tier_open: %s: %s", strerror(-rc), err);
+	world_check_swept(w);
 }
 
 void world_close(struct world *w)

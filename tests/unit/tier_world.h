@@ -79,6 +79,7 @@ bool world_failed(struct world *w);
  * seldom happens between two calls happens there.  The hook of the files calls it, and who stands for a part of the daemon. */
 void world_dawdle(struct world *w);
 
+/* Opened again, nothing is left of what world_check_shut found to be nobody's. */
 void world_open(struct world *w);
 void world_close(struct world *w);
 /* Everything ordered is done and nothing moves; false after a long time. */
@@ -120,7 +121,7 @@ void world_check_open(struct world *w);
 /* The store is shut: the map against the files of the copies and home.  Copies that no row names, of fills that the
  * end came before, are kept in mind. */
 void world_check_shut(struct world *w);
-/* The store is open again: those were taken away before it began anything. */
+/* The store was opened again: those were taken away. */
 void world_check_swept(struct world *w);
 
 #endif
