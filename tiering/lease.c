@@ -176,7 +176,8 @@ static int lease_set(const struct leases *l, int fd)
 	}
 }
 
-/* Locked. */
+/* ---- the list; under the lock ---- */
+
 static void lease_link(struct leases *l, struct lease *lease)
 {
 	lease->next = l->first;
@@ -194,6 +195,8 @@ static void lease_unlink(struct leases *l, struct lease *lease)
 	if (lease->next != NULL)
 		lease->next->prev = lease->prev;
 }
+
+/* ---- one lease ---- */
 
 int lease_take(struct leases *l, int fd, struct lease **out)
 {
